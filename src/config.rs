@@ -1,0 +1,1 @@
+//! Raw options into a validated configuration.

@@ -1,0 +1,30 @@
+//! Plimsoll: the load line for WebSocket systems.
+//!
+//! The house has floors, and imports point down only:
+//!
+//! ```text
+//! server.rs          assembly and ordered shutdown
+//! control/  hub/     the admin plane | the server's App (echo, raw broadcast)
+//! shard/             one pinned thread: one poll, one slab, one read buffer
+//! conn/              one connection as a state machine without I/O; time is an argument
+//! wire/              bytes <-> meaning: frames, masks, UTF-8, heads, close codes
+//! config, limits     leaves: what was asked for, and every bound with its reason
+//! ```
+//!
+//! # Invariants
+//!
+//! - `wire` and `conn` open no socket, read no clock and start no thread.
+//! - One connection's error never ends a shard. A full mailbox is a counted outcome, never a wait.
+//! - A data-plane thread does not allocate per message in steady state, takes no lock, and writes
+//!   no log line per message.
+//! - `unsafe` stands in the SIMD bodies of `wire/mask` and in `shard/tables`, nowhere else.
+//!
+//! # Deliberate absences
+//!
+//! No TLS, no permessage-deflate and no async runtime on the data plane.
+
+pub mod config;
+pub mod conn;
+pub mod limits;
+pub mod shard;
+pub mod wire;

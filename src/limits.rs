@@ -1,0 +1,67 @@
+//! Every bound in one place: its default, its unit, and why it has that value.
+//!
+//! The lower floors get these numbers as constructor arguments and never look here themselves.
+
+use std::time::Duration;
+
+/// From accept to the last byte of the 101. Absolute: a peer that trickles its head gains nothing.
+pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Bytes of a request or response head. Browsers with large cookies stay under 8 KiB; proxies
+/// in common use refuse more.
+pub const MAX_HEAD: usize = 8 * 1024;
+
+/// Header fields in one head.
+pub const MAX_HEADERS: usize = 64;
+
+/// Bytes of one message, all fragments together.
+pub const MAX_MESSAGE: usize = 1 << 20;
+
+/// What a frame costs of the message budget at least, in bytes, so that empty fragments are not free.
+pub const FRAME_COST: usize = 64;
+
+/// High-water mark of bytes that one peer has not taken yet. An echo peer's reads pause above it;
+/// a broadcast member above it is closed.
+pub const MAX_PENDING: usize = 256 * 1024;
+
+/// Pongs owed to one peer. Past it the newest ping alone is answered, as RFC 6455 5.5.3 allows.
+pub const PONG_QUEUE: usize = 16;
+
+/// From the last byte heard to the server's ping.
+pub const PING_INTERVAL: Duration = Duration::from_secs(25);
+
+/// From the server's ping to its pong, or any other byte.
+pub const PONG_TIMEOUT: Duration = Duration::from_secs(8);
+
+/// From our close frame to the peer's, from the last byte to FIN, and from a refusal to its FIN.
+pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Mails that one shard may owe to its reading. Past it the sender pauses.
+pub const MAILBOX: usize = 4096;
+
+/// Connections taken from a listener in one turn, so that a storm of accepts leaves room for echoes.
+pub const ACCEPTS_PER_TURN: usize = 64;
+
+/// The shard's one read buffer, in bytes. Half of a common L2: 16 KiB was 17 % slower at 16 KiB
+/// messages, 512 KiB fell out of L2.
+pub const READ_BUFFER: usize = 128 * 1024;
+
+/// Completed connections the kernel queues for one listener. 128 overflowed in a storm of 50,000
+/// connects a second; the kernel cuts this to `net.core.somaxconn`.
+pub const BACKLOG: i32 = 4096;
+
+/// Resolution of a connection's coarse deadline (handshake, ping, close).
+pub const TICK: Duration = Duration::from_millis(250);
+
+/// Descriptors of one shard's table that connections leave free: polls, wakers, listener, spare.
+pub const RESERVED_DESCRIPTORS: usize = 100;
+
+/// Connections that are planned for one shard when its table holds 20,000 descriptors: the rest is
+/// slack for the uneven spread of `SO_REUSEPORT`.
+pub const PLANNED_SHARE: f64 = 0.9;
+
+/// Bytes held for slow peers and half-received messages by the whole process, at most.
+pub const MAX_BUFFERED: usize = 1 << 30;
+
+const _: () = assert!(PONG_QUEUE * 127 < MAX_PENDING, "the pong reserve fits under the water mark");
+const _: () = assert!(MAX_HEAD < READ_BUFFER, "a whole head fits in one read");

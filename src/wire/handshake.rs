@@ -1,0 +1,1 @@
+//! The opening handshake (RFC 6455 4): request and response heads, both sides.
