@@ -17,7 +17,7 @@ pub const MAX_HEADERS: usize = 64;
 /// Bytes of one message, all fragments together.
 pub const MAX_MESSAGE: usize = 1 << 20;
 
-/// What a frame costs of the message budget at least, in bytes, so that empty fragments are not free.
+/// What a frame costs of the message budget at least, in bytes: empty fragments are not free.
 pub const FRAME_COST: usize = 64;
 
 /// High-water mark of bytes that one peer has not taken yet. An echo peer's reads pause above it;
@@ -39,7 +39,7 @@ pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Mails that one shard may owe to its reading. Past it the sender pauses.
 pub const MAILBOX: usize = 4096;
 
-/// Connections taken from a listener in one turn, so that a storm of accepts leaves room for echoes.
+/// Connections taken from a listener in one turn: a storm of accepts leaves room for echoes.
 pub const ACCEPTS_PER_TURN: usize = 64;
 
 /// The shard's one read buffer, in bytes. Half of a common L2: 16 KiB was 17 % slower at 16 KiB

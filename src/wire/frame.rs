@@ -185,7 +185,8 @@ fn opcode(first: u8) -> Opcode {
 
 /// Writes a header into the front of `out` and returns its size, 2 to 14 bytes.
 ///
-/// The length is in its shortest form (RFC 6455 5.2). `key` is present exactly on a client's frames.
+/// The length is in its shortest form (RFC 6455 5.2). A client's frames have a `key`, a server's
+/// none.
 #[inline]
 pub fn encode(
     fin: bool,
