@@ -1,1 +1,3 @@
+//! The binary `loadgen`: arguments -> plan -> run -> verdict -> report -> exit code.
+
 fn main() {}

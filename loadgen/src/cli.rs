@@ -1,0 +1,174 @@
+//! The command line. It reads flags and hands back a [`Plan`]; it opens nothing and prints nothing.
+
+mod check;
+pub mod plan;
+pub mod quantity;
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Parser;
+
+pub use check::UsageError;
+pub use plan::Plan;
+use plan::{Arrival, HeartbeatKind, SizeRange};
+use quantity::{OrAuto, OrOff};
+
+/// Puts a WebSocket server under load and measures its latency, open loop or closed.
+///
+/// Without a URL it starts a server inside itself, on loopback.
+#[derive(Parser, Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
+#[command(name = "loadgen", version, max_term_width = 100)]
+#[command(after_help = "Exit codes: 0 pass, 1 runtime error, 2 usage, 4 the run is invalid (it \
+    measured the generator or the machine, not the server).")]
+pub struct Args {
+    /// Server under load, such as `ws://127.0.0.1:9001/echo` [default: a server of its own]
+    pub url: Option<String>,
+
+    /// Connections in all, such as 100k [default: 1000]
+    #[arg(short, long, value_name = "N", value_parser = quantity::positive)]
+    pub connections: Option<u32>,
+    /// Generator threads; auto is one per core, and more where the open-file limit asks for it
+    #[arg(short, long, value_name = "auto|N", default_value = "auto",
+        value_parser = quantity::threads)]
+    pub threads: OrAuto,
+    /// Length of the measured window
+    #[arg(short, long, value_name = "TIME", default_value = "10s",
+        value_parser = quantity::positive_duration)]
+    pub duration: Duration,
+
+    /// Messages sent a second, total over all connections (open loop)
+    #[arg(short = 'R', long, value_name = "PER-SECOND", value_parser = quantity::rate)]
+    pub rate: Option<f64>,
+    /// Messages sent a second by each sending connection (open loop)
+    #[arg(long, value_name = "PER-SECOND", value_parser = quantity::rate)]
+    pub rate_per_connection: Option<f64>,
+    /// How the send times of an open loop lie [default: uniform]
+    #[arg(long, value_enum)]
+    pub arrival: Option<Arrival>,
+    /// Messages that each connection keeps unanswered (closed loop) [default: 1]
+    #[arg(long, value_name = "N", value_parser = quantity::positive)]
+    pub pipeline: Option<u32>,
+
+    /// What the connections do
+    #[arg(long, value_enum, default_value = "echo")]
+    pub mode: ModeName,
+    /// Rooms (broadcast) [default: 1]
+    #[arg(long, value_name = "N", value_parser = quantity::positive)]
+    pub rooms: Option<u32>,
+    /// Connections that publish, in all rooms together (broadcast) [default: one for each room]
+    #[arg(long, value_name = "N", value_parser = quantity::positive)]
+    pub publishers: Option<u32>,
+    /// Connections that only listen, in all rooms together (broadcast) [default: the others]
+    #[arg(long, value_name = "N", value_parser = quantity::count)]
+    pub subscribers: Option<u32>,
+
+    /// Connections begun a second, total; off begins them as fast as they complete
+    #[arg(long, value_name = "PER-SECOND|off", default_value = "20k/s",
+        value_parser = quantity::rate_or_off)]
+    pub ramp: OrOff<f64>,
+    /// Load before the measured window, not reported
+    #[arg(long, value_name = "TIME", default_value = "2s", value_parser = quantity::duration)]
+    pub warmup: Duration,
+    /// Wait for late replies after the last send
+    #[arg(long, value_name = "TIME", default_value = "2s", value_parser = quantity::duration)]
+    pub drain: Duration,
+    /// Longest time from a connect to its 101
+    #[arg(long, value_name = "TIME", default_value = "30s",
+        value_parser = quantity::positive_duration)]
+    pub timeout: Duration,
+    /// Seed of send times, sizes and payloads
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+
+    /// Time between the pings of one connection, spread over all of them
+    #[arg(long, value_name = "TIME|off", default_value = "30s",
+        value_parser = quantity::duration_or_off)]
+    pub heartbeat: OrOff<Duration>,
+    /// Protocol pings, or text messages as a browser's script sends them [default: ping]
+    #[arg(long, value_enum)]
+    pub heartbeat_kind: Option<HeartbeatKind>,
+
+    /// Payload bytes of a message, or a range such as 64..4096 [default: 125]
+    #[arg(long, value_name = "BYTES", value_parser = quantity::size)]
+    pub size: Option<SizeRange>,
+    /// Send text messages
+    #[arg(long, conflicts_with = "binary")]
+    pub text: bool,
+    /// Send binary messages (default)
+    #[arg(long)]
+    pub binary: bool,
+    /// Frames of one message [default: 1]
+    #[arg(long, value_name = "N", value_parser = quantity::positive)]
+    pub fragments: Option<u32>,
+    /// Time between the frames of one message
+    #[arg(long, value_name = "TIME", value_parser = quantity::duration)]
+    pub fragment_gap: Option<Duration>,
+    /// Send a ping between the frames of each message
+    #[arg(long)]
+    pub interleave_ping: bool,
+    /// Compare each byte of every reply with what was sent
+    #[arg(long)]
+    pub verify: bool,
+
+    /// Local addresses to connect from, separated by commas; auto takes as many as loopback needs
+    #[arg(long, value_name = "LIST|auto", default_value = "auto")]
+    pub source_ip: String,
+    /// Further field of the upgrade request
+    #[arg(short = 'H', long = "header", value_name = "NAME: VALUE")]
+    pub headers: Vec<String>,
+    /// Subprotocol to offer; several in order of preference
+    #[arg(long, value_name = "NAME")]
+    pub subprotocol: Vec<String>,
+    /// Origin to send
+    #[arg(long, value_name = "ORIGIN")]
+    pub origin: Option<String>,
+
+    /// Process id of a local server, whose CPU and memory are then measured too
+    #[arg(long, value_name = "PID")]
+    pub server_pid: Option<u32>,
+    /// Threads of the server inside; auto as for the generator
+    #[arg(long, value_name = "auto|N", value_parser = quantity::threads)]
+    pub server_threads: Option<OrAuto>,
+    /// Leave the threads unbound to cores
+    #[arg(long)]
+    pub no_pin: bool,
+
+    /// Write the result as JSON (schema plimsoll.loadgen/1); - is standard output
+    #[arg(long, value_name = "FILE|-")]
+    pub json: Option<PathBuf>,
+    /// No progress line and no report
+    #[arg(long)]
+    pub quiet: bool,
+}
+
+/// The modes' names.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
+pub enum ModeName {
+    /// Every message comes back to its sender
+    Echo,
+    /// Every message comes back to everyone in its room
+    Broadcast,
+    /// Connections and heartbeats only
+    Idle,
+}
+
+impl Args {
+    /// Checks what flags say together. Every contradiction is refused.
+    pub fn plan(&self) -> Result<Plan, UsageError> {
+        check::plan(self)
+    }
+
+    /// The addresses of `--source-ip`; `None` is `auto`.
+    fn source_list(&self) -> Result<Option<Vec<IpAddr>>, String> {
+        if self.source_ip == "auto" {
+            return Ok(None);
+        }
+        let address = |text: &str| {
+            text.trim().parse::<IpAddr>().map_err(|_| format!("'{text}' is not an IP address"))
+        };
+        self.source_ip.split(',').map(address).collect::<Result<_, _>>().map(Some)
+    }
+}

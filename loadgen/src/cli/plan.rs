@@ -1,0 +1,251 @@
+//! The plan of a run: plain data, checked, without contradictions. Nothing here reads a flag.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Payload bytes that hold the connection's id and the message's sequence number, in binary and in
+/// text. A shorter message is opaque: its reply is paired first in, first out.
+pub const STAMP_BYTES: usize = 16;
+
+/// Everything a run needs to know.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Plan {
+    /// The server under load.
+    pub target: Target,
+    /// Connections in all, at least 1. In broadcast mode publishers + subscribers.
+    pub connections: u32,
+    /// Generator threads; `None` lets the connections and the open-file limit decide.
+    pub threads: Option<usize>,
+    /// Whether threads are bound to cores.
+    pub pin: bool,
+    /// Length of the measured window.
+    pub duration: Duration,
+    /// From the last connection to the measured window. Its samples are not reported.
+    pub warmup: Duration,
+    /// From the last send to the end: replies still count.
+    pub drain: Duration,
+    /// Connections begun a second in all; `None` is as fast as they go.
+    pub ramp: Option<f64>,
+    /// From the start of a connect to its checked 101.
+    pub connect_timeout: Duration,
+    /// Seed of every random choice but the masks' keys.
+    pub seed: u64,
+    /// What the connections do.
+    pub mode: Mode,
+    /// When messages are sent. In idle mode [`Pace::Silent`], and only there.
+    pub pace: Pace,
+    /// Pings of every connection.
+    pub heartbeat: Option<Heartbeat>,
+    /// Payload bytes of a message.
+    pub size: SizeRange,
+    /// Text or binary.
+    pub payload: PayloadKind,
+    /// Frames of one message, and what stands between them.
+    pub fragmentation: Fragmentation,
+    /// Local addresses.
+    pub sources: Sources,
+    /// Whether each byte of a reply is compared with what was sent.
+    pub verify: bool,
+    /// What the upgrade request carries.
+    pub request: RequestExtras,
+    /// The process whose CPU and memory are read, when the server is not embedded.
+    pub server_pid: Option<u32>,
+    /// Where the result goes besides the terminal.
+    pub json: Option<JsonTo>,
+    /// No progress line and no report.
+    pub quiet: bool,
+}
+
+/// The server under load.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Target {
+    /// The generator starts a server inside itself, on loopback.
+    Embedded {
+        /// Its shards; `None` lets the connections and the open-file limit decide.
+        threads: Option<usize>,
+    },
+    /// A server that runs already.
+    Url(Endpoint),
+}
+
+/// A `ws://` URL in its parts.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Endpoint {
+    /// Name or address; an IPv6 address without brackets.
+    pub host: String,
+    /// 1-65535.
+    pub port: u16,
+    /// Path and query, beginning with `/`.
+    pub path: String,
+}
+
+impl Endpoint {
+    /// The `Host` header's value (RFC 9110 7.2): the port is left out when it is 80.
+    pub fn host_header(&self) -> String {
+        let host =
+            if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
+        if self.port == 80 { host } else { format!("{host}:{}", self.port) }
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ws://{}{}", self.host_header(), self.path)
+    }
+}
+
+/// What the connections do.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Mode {
+    /// Every message comes back to its sender.
+    Echo,
+    /// Every message comes back to everyone in its room.
+    Broadcast(Rooms),
+    /// Connections and heartbeats only.
+    Idle,
+}
+
+/// Who is in the rooms: connection `i` is in room `i % rooms`, and the first `publishers` publish.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Rooms {
+    /// Rooms, at least 1.
+    pub rooms: u32,
+    /// Connections that publish, in all rooms together; at least one for each room.
+    pub publishers: u32,
+    /// Connections that only listen, in all rooms together.
+    pub subscribers: u32,
+}
+
+/// When messages are sent.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum Pace {
+    /// Never (idle mode).
+    Silent,
+    /// Each connection keeps this many messages unanswered, and sends the next upon a reply.
+    Closed {
+        /// At least 1.
+        in_flight: u32,
+    },
+    /// At times fixed in advance, whatever the server does.
+    Open {
+        /// Messages a second, all senders together; above 0.
+        rate: f64,
+        /// How the times lie.
+        arrival: Arrival,
+    },
+}
+
+/// How an open loop's send times lie.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
+pub enum Arrival {
+    /// At equal distances, each connection with a phase of its own.
+    Uniform,
+    /// With exponential gaps, as independent users arrive.
+    Poisson,
+}
+
+/// Pings of every connection, spread over the interval.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Heartbeat {
+    /// From one ping of a connection to its next.
+    pub interval: Duration,
+    /// What a ping is.
+    pub kind: HeartbeatKind,
+}
+
+/// What a heartbeat is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
+pub enum HeartbeatKind {
+    /// A ping frame, answered by a pong (RFC 6455 5.5.2).
+    Ping,
+    /// A text message, answered by its echo: what a browser's script can send.
+    Text,
+}
+
+/// Payload bytes of one message: each size in the range is equally likely.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SizeRange {
+    /// Smallest, in bytes.
+    pub min: usize,
+    /// Largest, in bytes, not under `min`.
+    pub max: usize,
+}
+
+impl fmt::Display for SizeRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.min == self.max {
+            write!(f, "{}", self.min)
+        } else {
+            write!(f, "{}..{}", self.min, self.max)
+        }
+    }
+}
+
+/// Type of the messages.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum PayloadKind {
+    /// Opcode 1, ASCII.
+    Text,
+    /// Opcode 2.
+    Binary,
+}
+
+/// Frames of one message.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Fragmentation {
+    /// At least 1; 1 is a message in one frame.
+    pub fragments: u32,
+    /// From one fragment's send to the next.
+    pub gap: Duration,
+    /// A ping stands between the fragments.
+    pub interleave_ping: bool,
+}
+
+/// Local addresses that connections start from.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Sources {
+    /// On loopback as many as the connections need, elsewhere the one the kernel picks.
+    Auto,
+    /// These, in turn.
+    List(Vec<IpAddr>),
+}
+
+/// What the upgrade request carries beside the handshake's own fields.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct RequestExtras {
+    /// Further header fields, in order.
+    pub headers: Vec<(String, String)>,
+    /// `Sec-WebSocket-Protocol`, in order of preference.
+    pub subprotocols: Vec<String>,
+    /// `Origin`.
+    pub origin: Option<String>,
+}
+
+/// Where the JSON result goes.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum JsonTo {
+    /// Standard output; the report goes to standard error.
+    Stdout,
+    /// A file, replaced in one step when the run is over.
+    File(PathBuf),
+}
+
+impl Plan {
+    /// The path that connection `index` asks for. Rooms lie under the URL's path, or under
+    /// `/broadcast` when the URL names none.
+    pub fn path(&self, index: u32) -> String {
+        let given = match &self.target {
+            Target::Embedded { .. } => "/",
+            Target::Url(endpoint) => &endpoint.path,
+        };
+        let Mode::Broadcast(rooms) = self.mode else { return given.to_owned() };
+        let (path, query) = given.split_at(given.find('?').unwrap_or(given.len()));
+        let path = if path == "/" { "/broadcast" } else { path.trim_end_matches('/') };
+        match rooms.rooms {
+            1 => format!("{path}{query}"),
+            n => format!("{path}/{}{query}", index % n),
+        }
+    }
+}

@@ -1,0 +1,250 @@
+//! What one thread measures, and how the threads' figures become one: by addition.
+//!
+//! A [`Recorder`] and a [`Tally`] belong to one thread; nothing here is shared, locked or atomic, and
+//! nothing here reads a clock. Percentiles are read only after everything is added up.
+
+mod outcome;
+mod tally;
+
+use hdrhistogram::{Counter, Histogram};
+pub use outcome::{Outcome, Phases};
+pub use tally::{BroadcastTally, Tally};
+
+/// Longest latency that is told apart, in nanoseconds: 100 s. Longer ones count as this long.
+pub const MAX_NS: u64 = 100_000_000_000;
+
+/// Significant decimal digits of a recorded latency.
+const DIGITS: u8 = 3;
+
+/// What a latency is the latency of.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Kind {
+    /// Start of the connect to TCP established.
+    Connect,
+    /// TCP established to the 101 checked.
+    Handshake,
+    /// Intended send time to reply: what a user with a schedule of his own would have waited.
+    Response,
+    /// Actual send time to reply.
+    Service,
+    /// Intended send time to actual send time.
+    SendLag,
+    /// Heartbeat or interleaved ping to its answer.
+    Ping,
+    /// Last fragment sent to reply, so that deliberate gaps are not the server's latency.
+    Fragmented,
+    /// Publication to receipt, for each receiver (broadcast).
+    Delivery,
+    /// Close frame sent to the connection's end.
+    Close,
+}
+
+impl Kind {
+    /// All kinds, in the order of the report.
+    pub const ALL: [Self; 9] = [
+        Self::Connect,
+        Self::Handshake,
+        Self::Response,
+        Self::Service,
+        Self::SendLag,
+        Self::Ping,
+        Self::Fragmented,
+        Self::Delivery,
+        Self::Close,
+    ];
+
+    /// The name in the result file.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Connect => "connect",
+            Self::Handshake => "handshake",
+            Self::Response => "response",
+            Self::Service => "service",
+            Self::SendLag => "send_lag",
+            Self::Ping => "ping",
+            Self::Fragmented => "fragmented",
+            Self::Delivery => "delivery",
+            Self::Close => "close",
+        }
+    }
+
+    /// Whether only samples of the measured window are reported. Connects, handshakes and closes
+    /// happen outside it by nature, and are reported whenever they happened.
+    pub fn windowed(self) -> bool {
+        !matches!(self, Self::Connect | Self::Handshake | Self::Close)
+    }
+}
+
+/// The part of the run that a sample belongs to, by its intended send time.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Phase {
+    /// Before the measured window: connecting and warming up.
+    Warmup,
+    /// In the measured window, and its replies after it.
+    Measure,
+}
+
+/// Histograms of one thread, each made when first used.
+///
+/// A full set has 28,672 buckets of 4 bytes for each kind and phase, of which only the touched pages
+/// become resident. A bucket that reaches 2^32 - 1 stays there: six hours of one thread's whole
+/// capacity within a thousandth of one latency.
+#[derive(Default)]
+pub struct Recorder {
+    slots: [[Option<Box<Histogram<u32>>>; 2]; Kind::ALL.len()],
+    overflow: u64,
+}
+
+/// A histogram with the range and precision of all others.
+fn empty<C: Counter>() -> Histogram<C> {
+    Histogram::new_with_bounds(1, MAX_NS, DIGITS).expect("1 to 100 s with 3 digits is in range")
+}
+
+impl Recorder {
+    /// Nothing recorded, nothing allocated.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Records a latency in nanoseconds. Over [`MAX_NS`] it is clamped and counted as overflow.
+    pub fn record(&mut self, kind: Kind, phase: Phase, ns: u64) {
+        let histogram =
+            self.slots[kind as usize][phase as usize].get_or_insert_with(|| Box::new(empty()));
+        self.overflow += u64::from(ns > MAX_NS);
+        histogram.saturating_record(ns.min(MAX_NS));
+    }
+
+    /// Samples of one kind and phase.
+    pub fn count(&self, kind: Kind, phase: Phase) -> u64 {
+        self.slots[kind as usize][phase as usize].as_ref().map_or(0, |h| h.len())
+    }
+}
+
+/// The latencies that are reported: all threads' recorders added up.
+#[derive(Clone, Default)]
+pub struct Latencies {
+    slots: [Option<Latency>; Kind::ALL.len()],
+    /// Samples over [`MAX_NS`], recorded as that long.
+    pub overflow: u64,
+}
+
+impl Latencies {
+    /// Adds what one thread recorded, the warm-up of windowed kinds excepted.
+    pub fn add(&mut self, recorder: &Recorder) {
+        self.overflow += recorder.overflow;
+        for kind in Kind::ALL {
+            let [warmup, measure] = &recorder.slots[kind as usize];
+            let warmup = warmup.iter().filter(|_| !kind.windowed());
+            for histogram in warmup.chain(measure) {
+                self.slots[kind as usize].get_or_insert_default().add_recorded(histogram);
+            }
+        }
+    }
+
+    /// Adds what others added up.
+    pub fn merge(&mut self, other: &Self) {
+        self.overflow += other.overflow;
+        for (slot, other) in self.slots.iter_mut().zip(&other.slots) {
+            if let Some(other) = other {
+                slot.get_or_insert_default().merge(other);
+            }
+        }
+    }
+
+    /// The latency of one kind; `None` if it has no sample.
+    pub fn get(&self, kind: Kind) -> Option<&Latency> {
+        self.slots[kind as usize].as_ref().filter(|latency| latency.count() > 0)
+    }
+
+    /// One more sample, outside any thread's recorder.
+    pub fn record(&mut self, kind: Kind, ns: u64) {
+        self.overflow += u64::from(ns > MAX_NS);
+        self.slots[kind as usize].get_or_insert_default().record(ns);
+    }
+}
+
+/// A distribution of times in nanoseconds: 3 digits, up to [`MAX_NS`].
+#[derive(Clone, PartialEq, Debug)]
+pub struct Latency(Histogram<u64>);
+
+impl Default for Latency {
+    fn default() -> Self {
+        Self(empty())
+    }
+}
+
+impl Latency {
+    /// One more sample, clamped to [`MAX_NS`].
+    pub fn record(&mut self, ns: u64) {
+        self.0.saturating_record(ns.min(MAX_NS));
+    }
+
+    /// Adds another distribution to this one.
+    pub fn merge(&mut self, other: &Self) {
+        self.add_recorded(&other.0);
+    }
+
+    fn add_recorded<C: Counter>(&mut self, other: &Histogram<C>) {
+        // Both have the same buckets, so a bucket's highest value falls into the same bucket here.
+        for value in other.iter_recorded() {
+            self.0.saturating_record_n(value.value_iterated_to(), value.count_at_value().as_u64());
+        }
+    }
+
+    /// Samples.
+    pub fn count(&self) -> u64 {
+        self.0.len()
+    }
+
+    /// The time that the share `quantile` (0 to 1) of the samples does not exceed, in nanoseconds.
+    pub fn quantile(&self, quantile: f64) -> u64 {
+        self.0.value_at_quantile(quantile)
+    }
+
+    /// The figures of the result file.
+    pub fn summary(&self) -> Summary {
+        Summary {
+            count: self.count(),
+            min: self.0.min(),
+            mean: self.0.mean().round() as u64,
+            stdev: self.0.stdev().round() as u64,
+            p50: self.quantile(0.5),
+            p90: self.quantile(0.9),
+            p95: self.quantile(0.95),
+            p99: self.quantile(0.99),
+            p999: self.quantile(0.999),
+            p9999: self.quantile(0.9999),
+            max: self.0.max(),
+        }
+    }
+}
+
+/// A distribution in a line. All but `count` in nanoseconds.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug, serde::Serialize)]
+pub struct Summary {
+    /// Samples.
+    pub count: u64,
+    /// Least.
+    pub min: u64,
+    /// Arithmetic mean.
+    pub mean: u64,
+    /// Standard deviation.
+    pub stdev: u64,
+    /// Median.
+    pub p50: u64,
+    /// 90 of 100 are not longer.
+    pub p90: u64,
+    /// 95 of 100 are not longer.
+    pub p95: u64,
+    /// 99 of 100 are not longer.
+    pub p99: u64,
+    /// 999 of 1,000 are not longer.
+    pub p999: u64,
+    /// 9,999 of 10,000 are not longer.
+    pub p9999: u64,
+    /// Greatest.
+    pub max: u64,
+}
+
+#[cfg(test)]
+mod tests;

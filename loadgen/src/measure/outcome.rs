@@ -1,0 +1,51 @@
+//! A finished run: everything that the verdict and the report are made from.
+
+use std::time::Duration;
+
+use super::{Latencies, Tally};
+use crate::cost::{GeneratorHealth, ServerCost};
+
+/// A finished run.
+#[derive(Clone, Default)]
+pub struct Outcome {
+    /// The server's address as the report names it, such as `ws://127.0.0.1:9001/`.
+    pub target: String,
+    /// Whether the server ran inside the generator.
+    pub embedded: bool,
+    /// Whether both ends were on one machine: no network was measured.
+    pub loopback: bool,
+    /// All threads' counts.
+    pub tally: Tally,
+    /// All threads' latencies.
+    pub latencies: Latencies,
+    /// Messages a second that were asked for; `None` in a closed loop and in idle mode.
+    pub rate_requested: Option<f64>,
+    /// How long each part took.
+    pub phases: Phases,
+    /// What the generator itself used.
+    pub generator: GeneratorHealth,
+    /// What the server used, if it could be read.
+    pub server: Option<ServerCost>,
+    /// What the user should know besides, one sentence each, such as how many shards an open-file
+    /// limit made necessary.
+    pub notes: Vec<String>,
+}
+
+impl Outcome {
+    /// Messages a second that were sent in the measured window.
+    pub fn rate_achieved(&self) -> f64 {
+        let seconds = self.phases.measure.as_secs_f64();
+        if seconds > 0.0 { self.tally.sent as f64 / seconds } else { 0.0 }
+    }
+}
+
+/// How long each part of the run took.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Phases {
+    /// First connect to last 101 (or the last failure).
+    pub connect: Duration,
+    /// Warm-up.
+    pub warmup: Duration,
+    /// The measured window.
+    pub measure: Duration,
+}

@@ -1,0 +1,114 @@
+//! What is counted rather than timed.
+
+use std::collections::BTreeMap;
+
+use super::Latency;
+
+/// Counts of one thread, or of all of them added up. Message counts are those of the measured window,
+/// by intended send time; connection counts are those of the whole run.
+#[derive(Clone, PartialEq, Default, Debug)]
+pub struct Tally {
+    /// Connections asked for.
+    pub requested: u64,
+    /// Connections whose 101 was checked.
+    pub established: u64,
+    /// Connections that never got there.
+    pub failed: u64,
+    /// Established ones that ended before the generator ended them.
+    pub closed_early: u64,
+    /// Failures and early ends by cause. A cause names what happened and, after a colon, what to do
+    /// about it if that is known.
+    pub errors: BTreeMap<String, u64>,
+    /// Messages sent (broadcast: published).
+    pub sent: u64,
+    /// Replies to them (broadcast: deliveries).
+    pub received: u64,
+    /// Messages sent whose reply had not come when the drain was over.
+    pub unanswered: u64,
+    /// How long each of the unanswered had been waiting, from its intended time to the end.
+    pub unanswered_age: Latency,
+    /// Pings sent, heartbeats and interleaved ones.
+    pub pings_sent: u64,
+    /// Pings whose answer had not come when the drain was over.
+    pub pings_unanswered: u64,
+    /// Replies compared with what was sent and found equal.
+    pub verified: u64,
+    /// Replies that differ from what was sent.
+    pub corrupt: u64,
+    /// Replies that had come before.
+    pub duplicate: u64,
+    /// Replies that came after the reply to a later message of their connection.
+    pub reordered: u64,
+    /// Deliveries of the broadcast mode.
+    pub broadcast: Option<BroadcastTally>,
+}
+
+/// Deliveries of the broadcast mode.
+#[derive(Clone, PartialEq, Default, Debug)]
+pub struct BroadcastTally {
+    /// Deliveries that the publications of the window should have caused.
+    pub expected: u64,
+    /// Those that came, duplicates left out.
+    pub received: u64,
+    /// Deliveries that had come before.
+    pub duplicate: u64,
+    /// Deliveries that came after a later one of the same publisher on the same connection.
+    pub reordered: u64,
+    /// First to last receipt of each publication.
+    pub spread: Latency,
+}
+
+impl BroadcastTally {
+    /// Deliveries that should have come and did not.
+    pub fn lost(&self) -> u64 {
+        self.expected.saturating_sub(self.received)
+    }
+
+    /// Share of the expected deliveries that came, 0 to 1; 1 when none was expected.
+    pub fn reach(&self) -> f64 {
+        if self.expected == 0 { 1.0 } else { self.received as f64 / self.expected as f64 }
+    }
+
+    fn merge(&mut self, other: &Self) {
+        self.expected += other.expected;
+        self.received += other.received;
+        self.duplicate += other.duplicate;
+        self.reordered += other.reordered;
+        self.spread.merge(&other.spread);
+    }
+}
+
+impl Tally {
+    /// Counts one error. A cause that was seen before costs no allocation.
+    pub fn error(&mut self, cause: &str) {
+        if let Some(count) = self.errors.get_mut(cause) {
+            *count += 1;
+        } else {
+            self.errors.insert(cause.to_owned(), 1);
+        }
+    }
+
+    /// Adds what another thread counted.
+    pub fn merge(&mut self, other: &Self) {
+        self.requested += other.requested;
+        self.established += other.established;
+        self.failed += other.failed;
+        self.closed_early += other.closed_early;
+        for (cause, count) in &other.errors {
+            *self.errors.entry(cause.clone()).or_default() += count;
+        }
+        self.sent += other.sent;
+        self.received += other.received;
+        self.unanswered += other.unanswered;
+        self.unanswered_age.merge(&other.unanswered_age);
+        self.pings_sent += other.pings_sent;
+        self.pings_unanswered += other.pings_unanswered;
+        self.verified += other.verified;
+        self.corrupt += other.corrupt;
+        self.duplicate += other.duplicate;
+        self.reordered += other.reordered;
+        if let Some(other) = &other.broadcast {
+            self.broadcast.get_or_insert_default().merge(other);
+        }
+    }
+}
