@@ -70,9 +70,10 @@ pub struct AcceptKey(pub [u8; 28]);
 impl AcceptKey {
     /// The answer to a `Sec-WebSocket-Key` as it was sent, without the white space around it.
     pub fn of(key: &[u8]) -> Self {
-        //# RFC 6455 4.2.2: concatenating the value [of the key] with the string
-        //# "258EAFA5-E914-47DA-95CA-C5AB0DC85B11", taking the SHA-1 hash of this concatenated
-        //# value to obtain a 20-byte value and base64-encoding this 20-byte hash.
+        //# RFC 6455 4.2.2: The value of this header field is constructed by concatenating /key/
+        //# [...] with the string "258EAFA5-E914-47DA-95CA-C5AB0DC85B11", taking the SHA-1 hash of
+        //# this concatenated value to obtain a 20-byte value and base64-encoding [...] this
+        //# 20-byte hash.
         let hash = Sha1::new().chain_update(key).chain_update(GUID).finalize();
         let mut text = [0; 28];
         let written = STANDARD.encode_slice(hash, &mut text);
@@ -91,9 +92,9 @@ impl fmt::Debug for AcceptKey {
 ///
 /// `protocol` is one of [`Request::protocols`], or none.
 pub fn write_switching(out: &mut Vec<u8>, accept: &AcceptKey, protocol: Option<&str>) {
-    //# RFC 6455 4.2.2: A Status-Line with a 101 response code as per RFC 2616.
-    //# An |Upgrade| header field with value "websocket". A |Connection| header field with value
-    //# "Upgrade". A |Sec-WebSocket-Accept| header field.
+    //# RFC 6455 4.2.2: A Status-Line with a 101 response code as per RFC 2616 [...] An |Upgrade|
+    //# header field with value "websocket" as per RFC 2616 [...] A |Connection| header field with
+    //# value "Upgrade". A |Sec-WebSocket-Accept| header field.
     out.extend_from_slice(
         b"HTTP/1.1 101 Switching Protocols\r\n\
           Upgrade: websocket\r\n\
@@ -101,7 +102,8 @@ pub fn write_switching(out: &mut Vec<u8>, accept: &AcceptKey, protocol: Option<&
           Sec-WebSocket-Accept: ",
     );
     out.extend_from_slice(&accept.0);
-    //# RFC 6455 4.2.2: Optionally, a |Sec-WebSocket-Protocol| header field, with a value /subprotocol/.
+    //# RFC 6455 4.2.2: Optionally, a |Sec-WebSocket-Protocol| header field, with a value
+    //# /subprotocol/ as defined in step 4 in Section 4.2.2.
     if let Some(protocol) = protocol {
         debug_assert!(list::is_token(protocol.as_bytes()), "a subprotocol is a token");
         out.extend_from_slice(b"\r\nSec-WebSocket-Protocol: ");
@@ -121,11 +123,28 @@ fn is_key(value: &[u8]) -> bool {
     value.len() == 24 && KEY.decode_slice(value, &mut nonce) == Ok(16)
 }
 
-/// Whether these are bytes of `host [":" port]` (RFC 3986 3.2.2) and at least one. A comma, which
-/// the grammar allows, is left out: it is how two joined `Host` fields look.
+/// Whether this is `host [":" port]` (RFC 9110 7.2, RFC 3986 3.2.2), with at least one character of
+/// host. A comma, which the grammar allows, is left out: it is how two joined `Host` fields look.
 fn is_host(value: &[u8]) -> bool {
-    let of_host = |b: &u8| b.is_ascii_alphanumeric() || b"-._~%!$&'()*+;=:[]".contains(b);
-    !value.is_empty() && value.iter().all(of_host)
+    let split_at = |byte| memchr::memchr(byte, value).map(|at| value.split_at(at));
+    let of_name = |b: &u8| b.is_ascii_alphanumeric() || b"-._~%!$&'()*+;=".contains(b);
+    let (host_is_good, port) = match value {
+        [b'[', ..] => {
+            let Some((literal, rest)) = split_at(b']') else { return false };
+            let good = |b: &u8| of_name(b) || *b == b':';
+            (literal.len() > 1 && literal[1..].iter().all(good), &rest[1..])
+        }
+        _ => {
+            let (name, rest) = split_at(b':').unwrap_or((value, b""));
+            (!name.is_empty() && name.iter().all(of_name), rest)
+        }
+    };
+    let port_is_good = match port {
+        [] => true,
+        [b':', digits @ ..] => digits.len() <= 5 && digits.iter().all(u8::is_ascii_digit),
+        _ => false,
+    };
+    host_is_good && port_is_good
 }
 
 /// Whether a line of the head ends in LF alone.

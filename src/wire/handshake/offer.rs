@@ -118,8 +118,8 @@ impl ClientRequest<'_> {
     /// answer.
     pub fn write(&self, nonce: [u8; 16], out: &mut Vec<u8>) -> AcceptKey {
         //# RFC 6455 4.1: The value of this header field MUST be a nonce consisting of a randomly
-        //# selected 16-byte value that has been base64-encoded. The nonce MUST be selected randomly
-        //# for each connection.
+        //# selected 16-byte value that has been base64-encoded [...]. The nonce MUST be selected
+        //# randomly for each connection.
         let mut key = [0; 24];
         let written = STANDARD.encode_slice(nonce, &mut key);
         debug_assert_eq!(written.ok(), Some(24), "16 bytes are 24 characters");
@@ -131,10 +131,12 @@ impl ClientRequest<'_> {
             out.extend_from_slice(b"\r\n");
         };
         //# RFC 6455 4.1: The method of the request MUST be GET, and the HTTP version MUST be at least
-        //# 1.1. The request MUST contain a |Host| header field, an |Upgrade| header field whose
-        //# value MUST include the "websocket" keyword, a |Connection| header field whose value MUST
-        //# include the "Upgrade" token, a |Sec-WebSocket-Key|, and a |Sec-WebSocket-Version| whose
-        //# value MUST be 13.
+        //# 1.1. [...] The request MUST contain a |Host| header field [...] The request MUST contain
+        //# an |Upgrade| header field whose value MUST include the "websocket" keyword. The request
+        //# MUST contain a |Connection| header field whose value MUST include the "Upgrade" token.
+        //# The request MUST include a header field with the name |Sec-WebSocket-Key|. [...] The
+        //# request MUST include a header field with the name |Sec-WebSocket-Version|. The value of
+        //# this header field MUST be 13.
         line(&["GET ", self.target, " HTTP/1.1"]);
         line(&["Host: ", self.host]);
         line(&["Upgrade: websocket"]);

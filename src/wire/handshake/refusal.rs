@@ -191,7 +191,8 @@ impl Refusal {
             body.len(),
         );
         out.extend_from_slice(head.as_bytes());
-        //# RFC 9110 9.3.2: the server MUST NOT send content in the response [to HEAD].
+        //# RFC 9110 9.3.2: The HEAD method is identical to GET except that the server MUST NOT send
+        //# content in the response.
         if !matches!(self, Self::BadMethod { method } if method == "HEAD") {
             out.extend_from_slice(body.as_bytes());
         }
@@ -205,8 +206,9 @@ impl Refusal {
             405 => "Allow: GET\r\nConnection: close\r\n".to_owned(),
             //# RFC 9110 15.5.22: The server MUST send an Upgrade header field in a 426 response to
             //# indicate the required protocol(s).
-            //# RFC 6455 4.4: the server MUST [...] send a |Sec-WebSocket-Version| header field
-            //# indicating the version(s) the server is capable of understanding.
+            //# RFC 6455 4.2.2: the server MUST [...] send an appropriate HTTP error code (such as 426
+            //# Upgrade Required) and a |Sec-WebSocket-Version| header field indicating the
+            //# version(s) the server is capable of understanding.
             426 => "Upgrade: websocket\r\nConnection: Upgrade, close\r\n\
                     Sec-WebSocket-Version: 13\r\n"
                 .to_owned(),

@@ -1,10 +1,12 @@
 //! The client's opening handshake as the server reads it (RFC 6455 4.2.1).
 
+use std::fmt;
+
 use super::list::{elements, has_token, is_extension_list, is_token};
 use super::{AcceptKey, MAX_HEADERS, Refusal, has_bare_lf, is_host, is_key};
 
 /// A checked upgrade request, borrowed from its head.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Request<'h> {
     /// Path and query, the path first.
     target: &'h str,
@@ -16,6 +18,17 @@ pub struct Request<'h> {
     fields: [httparse::Header<'h>; MAX_HEADERS],
     /// How many of `fields` are used.
     fields_len: usize,
+}
+
+/// Without query, key and fields: they may hold tokens, and this may end in a log.
+impl fmt::Debug for Request<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Request")
+            .field("path", &self.path())
+            .field("host", &self.host)
+            .field("origin", &self.origin)
+            .finish_non_exhaustive()
+    }
 }
 
 impl<'h> Request<'h> {
@@ -193,8 +206,8 @@ impl<'h> Singletons<'h> {
     }
 
     fn key(&self) -> Result<&'h [u8], Refusal> {
-        //# RFC 6455 4.2.1: A |Sec-WebSocket-Key| header field with a base64-encoded value that, when
-        //# decoded, is 16 bytes in length.
+        //# RFC 6455 4.2.1: A |Sec-WebSocket-Key| header field with a base64-encoded [...] value
+        //# that, when decoded, is 16 bytes in length.
         let key = self.key.ok_or(Refusal::MissingKey)?;
         if is_key(key) { Ok(key) } else { Err(Refusal::BadKey) }
     }
@@ -253,7 +266,8 @@ fn check_upgrade(fields: &[httparse::Header<'_>]) -> Result<(), Refusal> {
 fn check_lists(fields: &[httparse::Header<'_>]) -> Result<(), Refusal> {
     for field in fields {
         //# RFC 6455 4.1: The elements that comprise this value MUST be non-empty strings with
-        //# characters in the range U+0021 to U+007E not including separator characters.
+        //# characters in the range U+0021 to U+007E not including separator characters
+        //# as defined in [RFC2616].
         if field.name.eq_ignore_ascii_case("Sec-WebSocket-Protocol") {
             let mut names = elements(field.value).peekable();
             if names.peek().is_none() || !names.all(is_token) {
