@@ -126,18 +126,15 @@ fn is_key(value: &[u8]) -> bool {
 /// Whether this is `host [":" port]` (RFC 9110 7.2, RFC 3986 3.2.2), with at least one character of
 /// host. A comma, which the grammar allows, is left out: it is how two joined `Host` fields look.
 fn is_host(value: &[u8]) -> bool {
-    let split_at = |byte| memchr::memchr(byte, value).map(|at| value.split_at(at));
     let of_name = |b: &u8| b.is_ascii_alphanumeric() || b"-._~%!$&'()*+;=".contains(b);
-    let (host_is_good, port) = match value {
-        [b'[', ..] => {
-            let Some((literal, rest)) = split_at(b']') else { return false };
-            let good = |b: &u8| of_name(b) || *b == b':';
-            (literal.len() > 1 && literal[1..].iter().all(good), &rest[1..])
-        }
-        _ => {
-            let (name, rest) = split_at(b':').unwrap_or((value, b""));
-            (!name.is_empty() && name.iter().all(of_name), rest)
-        }
+    let of_literal = |b: &u8| of_name(b) || *b == b':';
+    let split_at = |byte| memchr::memchr(byte, value).map(|at| value.split_at(at));
+    let (host_is_good, port) = if let [b'[', ..] = value {
+        let Some((literal, rest)) = split_at(b']') else { return false };
+        (literal.len() > 1 && literal[1..].iter().all(of_literal), &rest[1..])
+    } else {
+        let (name, rest) = split_at(b':').unwrap_or((value, b""));
+        (!name.is_empty() && name.iter().all(of_name), rest)
     };
     let port_is_good = match port {
         [] => true,

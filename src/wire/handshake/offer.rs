@@ -114,8 +114,8 @@ impl ClientRequest<'_> {
         }
     }
 
-    /// Appends the request, which [`ClientRequest::check`] has passed, and says what the server must
-    /// answer.
+    /// Appends the request, which [`ClientRequest::check`] has passed, and says what the server
+    /// must answer.
     pub fn write(&self, nonce: [u8; 16], out: &mut Vec<u8>) -> AcceptKey {
         //# RFC 6455 4.1: The value of this header field MUST be a nonce consisting of a randomly
         //# selected 16-byte value that has been base64-encoded [...]. The nonce MUST be selected
@@ -130,8 +130,8 @@ impl ClientRequest<'_> {
             }
             out.extend_from_slice(b"\r\n");
         };
-        //# RFC 6455 4.1: The method of the request MUST be GET, and the HTTP version MUST be at least
-        //# 1.1. [...] The request MUST contain a |Host| header field [...] The request MUST contain
+        //# RFC 6455 4.1: The method of the request MUST be GET, and the HTTP version MUST be at
+        //# least 1.1. [...] The request MUST contain a |Host| header field [...] The request MUST contain
         //# an |Upgrade| header field whose value MUST include the "websocket" keyword. The request
         //# MUST contain a |Connection| header field whose value MUST include the "Upgrade" token.
         //# The request MUST include a header field with the name |Sec-WebSocket-Key|. [...] The

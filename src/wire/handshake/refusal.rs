@@ -178,7 +178,8 @@ impl Refusal {
 
     /// Appends the whole answer: a head, and the reason as one line of plain text.
     ///
-    /// After it the connection is to be closed for writing, and what the peer still sends discarded.
+    /// After it the connection is to be closed for writing, and what the peer still sends is to be
+    /// discarded.
     pub fn write(&self, out: &mut Vec<u8>) {
         let status = self.status();
         let body = format!("{self}\n");
@@ -206,8 +207,8 @@ impl Refusal {
             405 => "Allow: GET\r\nConnection: close\r\n".to_owned(),
             //# RFC 9110 15.5.22: The server MUST send an Upgrade header field in a 426 response to
             //# indicate the required protocol(s).
-            //# RFC 6455 4.2.2: the server MUST [...] send an appropriate HTTP error code (such as 426
-            //# Upgrade Required) and a |Sec-WebSocket-Version| header field indicating the
+            //# RFC 6455 4.2.2: the server MUST [...] send an appropriate HTTP error code (such as
+            //# 426 Upgrade Required) and a |Sec-WebSocket-Version| header field indicating the
             //# version(s) the server is capable of understanding.
             426 => "Upgrade: websocket\r\nConnection: Upgrade, close\r\n\
                     Sec-WebSocket-Version: 13\r\n"

@@ -83,8 +83,8 @@ impl<'h> Request<'h> {
 
 /// Parses and checks one whole head, as [`super::head_end`] delimits it.
 ///
-/// The checks go from the grammar to HTTP's own rules to those of RFC 6455, and the first that fails
-/// names the refusal.
+/// The checks go from the grammar to HTTP's own rules to those of RFC 6455, and the first that
+/// fails names the refusal.
 pub fn parse_request(head: &[u8]) -> Result<Request<'_>, Refusal> {
     if has_bare_lf(head) {
         return Err(Refusal::BareLineFeed);
@@ -275,8 +275,8 @@ fn check_lists(fields: &[httparse::Header<'_>]) -> Result<(), Refusal> {
             }
         }
         //# RFC 6455 9.1: If a value is received by either the client or the server during
-        //# negotiation that does not conform to the ABNF below, the recipient of such malformed data
-        //# MUST immediately _Fail the WebSocket Connection_.
+        //# negotiation that does not conform to the ABNF below, the recipient of such malformed
+        //# data MUST immediately _Fail the WebSocket Connection_.
         if field.name.eq_ignore_ascii_case("Sec-WebSocket-Extensions")
             && !is_extension_list(field.value)
         {

@@ -1,3 +1,4 @@
+//! Tests of the parts that both sides share; the tables of heads are in `tests/vectors.rs`.
 #![allow(clippy::unwrap_used)]
 
 use proptest::prelude::*;
