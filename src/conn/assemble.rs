@@ -1,0 +1,188 @@
+//! Frames that span reads and messages that span frames.
+//!
+//! A connection has a [`Partial`] only while something is incomplete; the box comes from the shard and
+//! goes back to it. Payload is unmasked and validated as it arrives, while it is hot.
+
+use super::buffer::Buffer;
+use super::gear::Gear;
+use super::input::Input;
+use super::message::{Body, Kind, Message};
+use crate::wire::frame::{Header, MAX_CONTROL, MAX_HEADER, Opcode};
+use crate::wire::mask::Key;
+use crate::wire::utf8::Utf8;
+use crate::wire::violation::Violation;
+
+/// Bytes of the longest incomplete run that is kept raw: a whole control frame less one byte.
+pub const MAX_TAIL: usize = MAX_HEADER + MAX_CONTROL;
+
+/// From this many missing bytes on, a payload is received straight into its buffer.
+const DIRECT: u64 = 16 * 1024;
+
+/// What is incomplete.
+#[derive(Debug)]
+pub struct Partial {
+    tail: [u8; MAX_TAIL],
+    tail_len: u8,
+    assembly: Option<Assembly>,
+}
+
+impl Default for Partial {
+    fn default() -> Self {
+        Self { tail: [0; MAX_TAIL], tail_len: 0, assembly: None }
+    }
+}
+
+/// A message of which some bytes are here.
+///
+/// Invariants: `charged <= max_message`; `buffer.len() + missing` is at most `charged`.
+#[derive(Debug)]
+struct Assembly {
+    kind: Kind,
+    buffer: Buffer,
+    charged: usize,
+    utf8: Utf8,
+    missing: u64,
+    key: Key,
+    fin: bool,
+}
+
+impl Partial {
+    /// Keeps an incomplete header or control frame as it came.
+    pub fn keep_tail(&mut self, bytes: &[u8]) {
+        self.tail[..bytes.len()].copy_from_slice(bytes);
+        self.tail_len = bytes.len() as u8;
+    }
+
+    /// Moves the kept bytes to the end of `front` and returns how many.
+    pub fn restore_tail(&mut self, front: &mut [u8]) -> usize {
+        let len = usize::from(std::mem::take(&mut self.tail_len));
+        let at = front.len() - len;
+        front[at..].copy_from_slice(&self.tail[..len]);
+        len
+    }
+
+    /// Whether nothing is incomplete.
+    pub fn is_empty(&self) -> bool {
+        self.tail_len == 0 && self.assembly.is_none()
+    }
+
+    /// Whether a fragmented message is open.
+    pub fn in_message(&self) -> bool {
+        self.assembly.is_some()
+    }
+
+    /// Whether the payload of a data frame is still arriving.
+    pub fn mid_frame(&self) -> bool {
+        self.assembly.as_ref().is_some_and(|a| a.missing > 0)
+    }
+
+    /// Begins a message with its first frame. The header is not part of the input any more.
+    pub fn begin(&mut self, kind: Kind, header: &Header, gear: &mut Gear) -> Result<(), Violation> {
+        debug_assert!(self.assembly.is_none(), "a second message inside the first");
+        let buffer = gear.pool.take(0, header.len.min(gear.settings.max_message as u64) as usize);
+        let utf8 = Utf8::default();
+        let (key, fin) = (Key::default(), false);
+        self.assembly =
+            Some(Assembly { kind, buffer, charged: 0, utf8, missing: 0, key, fin });
+        self.resume(header, gear)
+    }
+
+    /// Adds a further frame to the message.
+    pub fn resume(&mut self, header: &Header, gear: &Gear) -> Result<(), Violation> {
+        let Some(assembly) = &mut self.assembly else { return Err(Violation::StrayContinuation) };
+        let limit = gear.settings.max_message;
+        let too_big = Violation::MessageTooBig { limit };
+        let alone = header.fin && header.opcode != Opcode::Continuation;
+        let least = if alone { 0 } else { gear.settings.frame_cost };
+        let cost = usize::try_from(header.len).map_err(|_| too_big)?.max(least);
+        let charged = assembly.charged.checked_add(cost).ok_or(too_big)?;
+        if charged > limit {
+            return Err(too_big);
+        }
+        assembly.charged = charged;
+        assembly.missing = header.len;
+        assembly.key = header.key;
+        assembly.fin = header.fin;
+        Ok(())
+    }
+
+    /// Takes payload from the input, and gives the message if that completes it.
+    pub fn fill(
+        &mut self,
+        input: &mut Input<'_>,
+        gear: &mut Gear,
+    ) -> Result<Option<Message<'static>>, Violation> {
+        let Some(assembly) = &mut self.assembly else { return Ok(None) };
+        let n = assembly.missing.min(input.rest().len() as u64) as usize;
+        if n > 0 {
+            let missing = assembly.missing as usize;
+            gear.pool.grow(&mut assembly.buffer, n, assembly.buffer.len() + missing);
+            assembly.take_in(input.take(n), gear)?;
+        }
+        if assembly.missing > 0 || !assembly.fin {
+            return Ok(None);
+        }
+        let Some(mut done) = self.assembly.take() else { return Ok(None) };
+        if done.kind == Kind::Text && done.utf8.finish().is_err() {
+            gear.pool.give(done.buffer);
+            return Err(Violation::InvalidUtf8);
+        }
+        Ok(Some(Message { kind: done.kind, body: Body::Pooled(done.buffer) }))
+    }
+
+    /// Room for payload that may be received straight into its buffer, when much is missing.
+    ///
+    /// The room is at most what has been received already (or what a free buffer happens to have).
+    pub fn direct(&mut self, gear: &mut Gear) -> Option<&mut [u8]> {
+        let assembly = self.assembly.as_mut().filter(|a| a.missing >= DIRECT)?;
+        let missing = assembly.missing as usize;
+        let have = assembly.buffer.len();
+        if assembly.buffer.room().len() < DIRECT as usize {
+            gear.pool.grow(&mut assembly.buffer, missing.min(have.max(DIRECT as usize)), have + missing);
+        }
+        let room = assembly.buffer.room();
+        let n = room.len().min(missing);
+        Some(&mut room[..n])
+    }
+
+    /// `n` bytes were received into [`Partial::direct`].
+    pub fn received(&mut self, n: usize, gear: &Gear) -> Result<(), Violation> {
+        let Some(assembly) = &mut self.assembly else { return Ok(()) };
+        let key = assembly.key;
+        let bytes = assembly.buffer.extend(n);
+        let valid = match assembly.kind {
+            Kind::Binary => {
+                gear.masker.apply(key, bytes);
+                Ok(())
+            }
+            Kind::Text => gear.masker.apply_text(key, bytes, &mut assembly.utf8),
+        };
+        assembly.key = key.after(n);
+        assembly.missing -= n as u64;
+        valid.map_err(|_| Violation::InvalidUtf8)
+    }
+
+    /// Gives its buffer back.
+    pub fn release(&mut self, gear: &mut Gear) {
+        self.tail_len = 0;
+        if let Some(assembly) = self.assembly.take() {
+            gear.pool.give(assembly.buffer);
+        }
+    }
+}
+
+impl Assembly {
+    fn take_in(&mut self, from: &[u8], gear: &Gear) -> Result<(), Violation> {
+        let to = self.buffer.extend(from.len());
+        let valid = match self.kind {
+            Kind::Binary => {
+                gear.masker.copy(self.key, from, to);
+                Ok(())
+            }
+            Kind::Text => gear.masker.copy_text(self.key, from, to, &mut self.utf8),
+        };
+        self.key = self.key.after(from.len());
+        self.missing -= from.len() as u64;
+        valid.map_err(|_| Violation::InvalidUtf8)
+    }
+}

@@ -1,0 +1,255 @@
+//! Bytes that the peer's socket did not take: own bytes and shared frames, in order.
+//!
+//! Exists only while something is owed. Its bound is the caller's: reading pauses over the water
+//! mark, and a publish over it closes the member.
+
+use std::cell::Cell;
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use super::buffer::{Buffer, HEADROOM, Pool};
+use super::stage::{Drained, Stage};
+use crate::wire::frame::MAX_CONTROL;
+
+/// Encoded frames that many connections of one shard send. The outer count is the shard's alone, so
+/// a reference per subscriber costs no traffic between cores.
+#[derive(Clone, Debug)]
+pub struct Shared(Rc<Held>);
+
+#[derive(Debug)]
+struct Held {
+    bytes: Arc<[u8]>,
+    total: Rc<Cell<usize>>,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.total.set(self.total.get() - self.bytes.len());
+    }
+}
+
+impl Shared {
+    /// Takes one reference into this shard; `total` counts the bytes held so.
+    pub fn new(bytes: Arc<[u8]>, total: &Rc<Cell<usize>>) -> Self {
+        total.set(total.get() + bytes.len());
+        Self(Rc::new(Held { bytes, total: Rc::clone(total) }))
+    }
+
+    /// The encoded frames.
+    #[inline]
+    pub fn bytes(&self) -> &[u8] {
+        &self.0.bytes
+    }
+}
+
+#[derive(Debug)]
+enum Chunk {
+    Owned { buffer: Buffer, start: usize },
+    Shared { shared: Shared, start: usize },
+}
+
+impl Chunk {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Owned { buffer, start } => buffer.from(*start),
+            Self::Shared { shared, start } => &shared.bytes()[*start..],
+        }
+    }
+}
+
+/// The queue. Invariant: `bytes` is the sum of all chunks' remaining bytes.
+#[derive(Debug, Default)]
+pub struct Outbox {
+    chunks: VecDeque<Chunk>,
+    bytes: usize,
+    begun: bool,
+    pongs: usize,
+    last_pong: Option<(u8, [u8; MAX_CONTROL])>,
+}
+
+impl Outbox {
+    /// Bytes owed.
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.bytes
+    }
+
+    /// Whether nothing is owed, a pong held back included.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.bytes == 0 && self.last_pong.is_none()
+    }
+
+    /// Takes all of the stage except its first `skip` bytes, which the socket took.
+    pub fn absorb(&mut self, stage: &mut Stage, input: &[u8], mut skip: usize, pool: &mut Pool) {
+        self.begun |= skip > 0 && skip < stage.len();
+        stage.drain(input, |part| match part {
+            Drained::Bytes(bytes) => {
+                let gone = skip.min(bytes.len());
+                skip -= gone;
+                self.copy(&bytes[gone..], pool);
+            }
+            Drained::Owned(buffer, start) => {
+                let gone = skip.min(buffer.from(start).len());
+                skip -= gone;
+                self.own(buffer, start + gone, pool);
+            }
+        });
+    }
+
+    fn copy(&mut self, mut bytes: &[u8], pool: &mut Pool) {
+        self.bytes += bytes.len();
+        if let Some(Chunk::Owned { buffer, .. }) = self.chunks.back_mut() {
+            let fits = bytes.len().min(buffer.room().len());
+            buffer.extend(fits).copy_from_slice(&bytes[..fits]);
+            bytes = &bytes[fits..];
+        }
+        if !bytes.is_empty() {
+            let mut buffer = pool.take(bytes.len(), 0);
+            buffer.extend(bytes.len()).copy_from_slice(bytes);
+            self.chunks.push_back(Chunk::Owned { buffer, start: HEADROOM });
+        }
+    }
+
+    fn own(&mut self, buffer: Buffer, start: usize, pool: &mut Pool) {
+        let len = buffer.from(start).len();
+        if len == 0 {
+            return pool.give(buffer);
+        }
+        self.bytes += len;
+        self.chunks.push_back(Chunk::Owned { buffer, start });
+    }
+
+    /// Queues shared frames from `start`: before it the socket has taken them.
+    pub fn share(&mut self, shared: Shared, start: usize) {
+        self.begun |= self.chunks.is_empty() && start > 0;
+        self.bytes += shared.bytes().len() - start;
+        self.chunks.push_back(Chunk::Shared { shared, start });
+    }
+
+    /// Whether one more pong may be queued; past `bound` the newest replaces those held back.
+    pub fn admit_pong(&mut self, payload: &[u8], bound: usize) -> bool {
+        if self.pongs < bound {
+            self.pongs += 1;
+            return true;
+        }
+        let mut data = [0; MAX_CONTROL];
+        data[..payload.len()].copy_from_slice(payload);
+        self.last_pong = Some((payload.len() as u8, data));
+        false
+    }
+
+    /// The pong that was held back, once the queue in front of it is gone.
+    pub fn held_pong(&mut self) -> Option<(u8, [u8; MAX_CONTROL])> {
+        if self.bytes > 0 {
+            return None;
+        }
+        self.pongs = 0;
+        self.last_pong.take()
+    }
+
+    /// The first slices to write.
+    pub fn slices(&self) -> impl Iterator<Item = &[u8]> {
+        self.chunks.iter().map(Chunk::bytes)
+    }
+
+    /// The socket took `n` bytes.
+    pub fn advance(&mut self, mut n: usize, pool: &mut Pool) {
+        self.bytes -= n;
+        while let Some(chunk) = self.chunks.front_mut() {
+            let left = chunk.bytes().len();
+            if n < left {
+                match chunk {
+                    Chunk::Owned { start, .. } | Chunk::Shared { start, .. } => *start += n,
+                }
+                self.begun |= n > 0;
+                return;
+            }
+            n -= left;
+            self.begun = false;
+            if let Some(Chunk::Owned { buffer, .. }) = self.chunks.pop_front() {
+                pool.give(buffer);
+            }
+        }
+    }
+
+    /// Drops what has not begun to leave: the rest of a frame in flight must still follow it.
+    pub fn cut(&mut self, pool: &mut Pool) {
+        let keep = usize::from(self.begun);
+        for chunk in self.chunks.drain(keep.min(self.chunks.len())..) {
+            self.bytes -= chunk.bytes().len();
+            if let Chunk::Owned { buffer, .. } = chunk {
+                pool.give(buffer);
+            }
+        }
+        self.last_pong = None;
+    }
+
+    /// Gives every buffer back.
+    pub fn release(&mut self, pool: &mut Pool) {
+        self.begun = false;
+        self.cut(pool);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn drain(outbox: &mut Outbox, pool: &mut Pool, step: usize) -> Vec<u8> {
+        let mut out = Vec::new();
+        while outbox.len() > 0 {
+            let bytes: Vec<u8> = outbox.slices().flatten().copied().take(step).collect();
+            outbox.advance(bytes.len(), pool);
+            out.extend(bytes);
+        }
+        out
+    }
+
+    #[test]
+    fn order_is_kept_over_all_kinds_of_chunks() {
+        for step in [1, 2, 3, 7, 100] {
+            let (mut pool, mut stage, mut outbox) = Default::default();
+            let total = Rc::new(Cell::new(0));
+            Stage::copy(&mut stage, b"abc");
+            stage.in_place(1..3);
+            let mut owned = Pool::take(&mut pool, 4, 0);
+            owned.extend(4).copy_from_slice(b"wxyz");
+            stage.owned(owned, HEADROOM);
+            Outbox::absorb(&mut outbox, &mut stage, b"0123", 2, &mut pool);
+            outbox.share(Shared::new(Arc::from(&b"shared"[..]), &total), 1);
+            stage.copy(b"end");
+            outbox.absorb(&mut stage, &[], 0, &mut pool);
+            assert_eq!(outbox.len(), 15);
+            assert_eq!(drain(&mut outbox, &mut pool, step), b"c12wxyzharedend");
+            assert_eq!((pool.lent(), total.get()), (0, 0), "every buffer went back");
+        }
+    }
+
+    #[test]
+    fn a_cut_keeps_what_has_begun() {
+        let (mut pool, mut outbox): (Pool, Outbox) = Default::default();
+        let total = Rc::new(Cell::new(0));
+        let block = Shared::new(Arc::from(&b"frame"[..]), &total);
+        outbox.share(block.clone(), 2);
+        outbox.share(block.clone(), 0);
+        outbox.cut(&mut pool);
+        assert_eq!(drain(&mut outbox, &mut pool, 9), b"ame");
+        outbox.share(block, 0);
+        outbox.cut(&mut pool);
+        assert!(outbox.is_empty());
+        assert_eq!(total.get(), 0);
+    }
+
+    #[test]
+    fn pongs_past_the_bound_leave_only_the_newest() {
+        let mut outbox = Outbox::default();
+        assert!((0..16).all(|_| outbox.admit_pong(b"x", 16)));
+        assert!(!outbox.admit_pong(b"old", 16));
+        assert!(!outbox.admit_pong(b"new", 16));
+        let (len, data) = outbox.held_pong().unwrap();
+        assert_eq!(&data[..usize::from(len)], b"new");
+        assert!(outbox.admit_pong(b"again", 16), "an empty queue takes pongs again");
+    }
+}

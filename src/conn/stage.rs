@@ -1,0 +1,129 @@
+//! What one connection sends in its own turn, before the one write that ends it.
+//!
+//! One stage per shard, empty between turns. Small frames are copied side by side; large answers stay
+//! where they lie, in the read buffer or in the buffer they were reassembled in.
+
+use std::ops::Range;
+
+use super::buffer::{Buffer, Pool};
+
+/// Bytes of staging kept between turns; a turn that needed more gives the rest back.
+const KEEP: usize = 1 << 20;
+
+/// One contiguous run of bytes to send.
+#[derive(Debug)]
+pub enum Part {
+    /// A range of the stage's own bytes.
+    Copied(Range<usize>),
+    /// A range of the shard's read buffer.
+    InPlace(Range<usize>),
+    /// A buffer, from an offset of its head-room.
+    Owned(Buffer, usize),
+}
+
+/// The parts in order.
+#[derive(Debug, Default)]
+pub struct Stage {
+    bytes: Vec<u8>,
+    used: usize,
+    parts: Vec<Part>,
+    len: usize,
+}
+
+impl Stage {
+    /// Bytes staged.
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there is nothing to send.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Room for `n` more copied bytes, joined to the run before where there is one.
+    #[inline]
+    pub fn room(&mut self, n: usize) -> &mut [u8] {
+        let start = self.used;
+        let end = start + n;
+        if self.bytes.len() < end {
+            self.bytes.resize(end.next_power_of_two().max(4096), 0);
+        }
+        match self.parts.last_mut() {
+            Some(Part::Copied(range)) => range.end = end,
+            _ => self.parts.push(Part::Copied(start..end)),
+        }
+        self.used = end;
+        self.len += n;
+        &mut self.bytes[start..end]
+    }
+
+    /// Copies `bytes`.
+    #[inline]
+    pub fn copy(&mut self, bytes: &[u8]) {
+        self.room(bytes.len()).copy_from_slice(bytes);
+    }
+
+    /// Sends a range of the read buffer from where it lies.
+    #[inline]
+    pub fn in_place(&mut self, range: Range<usize>) {
+        self.len += range.len();
+        self.parts.push(Part::InPlace(range));
+    }
+
+    /// Sends a buffer from `start` of its head-room.
+    pub fn owned(&mut self, buffer: Buffer, start: usize) {
+        self.len += buffer.from(start).len();
+        self.parts.push(Part::Owned(buffer, start));
+    }
+
+    /// The staged bytes in order, as slices. `input` is the read buffer.
+    #[inline]
+    pub fn slices<'a>(&'a self, input: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
+        self.parts.iter().map(move |part| match part {
+            Part::Copied(range) => &self.bytes[range.clone()],
+            Part::InPlace(range) => &input[range.clone()],
+            Part::Owned(buffer, start) => buffer.from(*start),
+        })
+    }
+
+    /// Everything was written: forget it.
+    #[inline]
+    pub fn clear(&mut self, pool: &mut Pool) {
+        for part in self.parts.drain(..) {
+            if let Part::Owned(buffer, _) = part {
+                pool.give(buffer);
+            }
+        }
+        self.used = 0;
+        self.len = 0;
+        if self.bytes.len() > KEEP {
+            self.bytes.truncate(KEEP);
+            self.bytes.shrink_to_fit();
+        }
+    }
+
+    /// Moves every part out, in order; the copied ones are lent by the visitor's second argument.
+    pub fn drain(&mut self, input: &[u8], mut each: impl FnMut(Drained<'_>)) {
+        for part in self.parts.drain(..) {
+            match part {
+                Part::Copied(range) => each(Drained::Bytes(&self.bytes[range])),
+                Part::InPlace(range) => each(Drained::Bytes(&input[range])),
+                Part::Owned(buffer, start) => each(Drained::Owned(buffer, start)),
+            }
+        }
+        self.used = 0;
+        self.len = 0;
+    }
+}
+
+/// A part on its way to the outbox.
+#[derive(Debug)]
+pub enum Drained<'a> {
+    /// To be copied.
+    Bytes(&'a [u8]),
+    /// To be moved.
+    Owned(Buffer, usize),
+}
