@@ -20,7 +20,7 @@ const DIRECT: u64 = 16 * 1024;
 
 /// What is incomplete.
 #[derive(Debug)]
-pub struct Partial {
+pub(super) struct Partial {
     tail: [u8; MAX_TAIL],
     tail_len: u8,
     assembly: Option<Assembly>,
@@ -48,13 +48,13 @@ struct Assembly {
 
 impl Partial {
     /// Keeps an incomplete header or control frame as it came.
-    pub fn keep_tail(&mut self, bytes: &[u8]) {
+    pub(super) fn keep_tail(&mut self, bytes: &[u8]) {
         self.tail[..bytes.len()].copy_from_slice(bytes);
         self.tail_len = bytes.len() as u8;
     }
 
     /// Moves the kept bytes to the end of `front` and returns how many.
-    pub fn restore_tail(&mut self, front: &mut [u8]) -> usize {
+    pub(super) fn restore_tail(&mut self, front: &mut [u8]) -> usize {
         let len = usize::from(std::mem::take(&mut self.tail_len));
         let at = front.len() - len;
         front[at..].copy_from_slice(&self.tail[..len]);
@@ -62,33 +62,37 @@ impl Partial {
     }
 
     /// Whether nothing is incomplete.
-    pub fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.tail_len == 0 && self.assembly.is_none()
     }
 
     /// Whether a fragmented message is open.
-    pub fn in_message(&self) -> bool {
+    pub(super) fn in_message(&self) -> bool {
         self.assembly.is_some()
     }
 
     /// Whether the payload of a data frame is still arriving.
-    pub fn mid_frame(&self) -> bool {
+    pub(super) fn mid_frame(&self) -> bool {
         self.assembly.as_ref().is_some_and(|a| a.missing > 0)
     }
 
     /// Begins a message with its first frame. The header is not part of the input any more.
-    pub fn begin(&mut self, kind: Kind, header: &Header, gear: &mut Gear) -> Result<(), Violation> {
+    pub(super) fn begin(
+        &mut self,
+        kind: Kind,
+        header: &Header,
+        gear: &mut Gear,
+    ) -> Result<(), Violation> {
         debug_assert!(self.assembly.is_none(), "a second message inside the first");
         let buffer = gear.pool.take(0, header.len.min(gear.settings.max_message as u64) as usize);
         let utf8 = Utf8::default();
         let (key, fin) = (Key::default(), false);
-        self.assembly =
-            Some(Assembly { kind, buffer, charged: 0, utf8, missing: 0, key, fin });
+        self.assembly = Some(Assembly { kind, buffer, charged: 0, utf8, missing: 0, key, fin });
         self.resume(header, gear)
     }
 
     /// Adds a further frame to the message.
-    pub fn resume(&mut self, header: &Header, gear: &Gear) -> Result<(), Violation> {
+    pub(super) fn resume(&mut self, header: &Header, gear: &Gear) -> Result<(), Violation> {
         let Some(assembly) = &mut self.assembly else { return Err(Violation::StrayContinuation) };
         let limit = gear.settings.max_message;
         let too_big = Violation::MessageTooBig { limit };
@@ -107,7 +111,7 @@ impl Partial {
     }
 
     /// Takes payload from the input, and gives the message if that completes it.
-    pub fn fill(
+    pub(super) fn fill(
         &mut self,
         input: &mut Input<'_>,
         gear: &mut Gear,
@@ -116,7 +120,8 @@ impl Partial {
         let n = assembly.missing.min(input.rest().len() as u64) as usize;
         if n > 0 {
             let missing = assembly.missing as usize;
-            gear.pool.grow(&mut assembly.buffer, n, assembly.buffer.len() + missing);
+            let hope = assembly.buffer.len() + missing;
+            gear.pool.grow(&mut assembly.buffer, n, hope);
             assembly.take_in(input.take(n), gear)?;
         }
         if assembly.missing > 0 || !assembly.fin {
@@ -133,12 +138,16 @@ impl Partial {
     /// Room for payload that may be received straight into its buffer, when much is missing.
     ///
     /// The room is at most what has been received already (or what a free buffer happens to have).
-    pub fn direct(&mut self, gear: &mut Gear) -> Option<&mut [u8]> {
+    pub(super) fn direct(&mut self, gear: &mut Gear) -> Option<&mut [u8]> {
         let assembly = self.assembly.as_mut().filter(|a| a.missing >= DIRECT)?;
         let missing = assembly.missing as usize;
         let have = assembly.buffer.len();
         if assembly.buffer.room().len() < DIRECT as usize {
-            gear.pool.grow(&mut assembly.buffer, missing.min(have.max(DIRECT as usize)), have + missing);
+            gear.pool.grow(
+                &mut assembly.buffer,
+                missing.min(have.max(DIRECT as usize)),
+                have + missing,
+            );
         }
         let room = assembly.buffer.room();
         let n = room.len().min(missing);
@@ -146,7 +155,7 @@ impl Partial {
     }
 
     /// `n` bytes were received into [`Partial::direct`].
-    pub fn received(&mut self, n: usize, gear: &Gear) -> Result<(), Violation> {
+    pub(super) fn received(&mut self, n: usize, gear: &Gear) -> Result<(), Violation> {
         let Some(assembly) = &mut self.assembly else { return Ok(()) };
         let key = assembly.key;
         let bytes = assembly.buffer.extend(n);
@@ -163,7 +172,7 @@ impl Partial {
     }
 
     /// Gives its buffer back.
-    pub fn release(&mut self, gear: &mut Gear) {
+    pub(super) fn release(&mut self, gear: &mut Gear) {
         self.tail_len = 0;
         if let Some(assembly) = self.assembly.take() {
             gear.pool.give(assembly.buffer);

@@ -144,7 +144,8 @@ fn class_for(need: usize) -> usize {
 
 fn allocate(need: usize) -> Buffer {
     let class = class_for(need);
-    let capacity = if class < CLASSES { class_capacity(class) } else { need.next_multiple_of(4096) };
+    let capacity =
+        if class < CLASSES { class_capacity(class) } else { need.next_multiple_of(4096) };
     Buffer { bytes: vec![0; HEADROOM + capacity], len: 0 }
 }
 

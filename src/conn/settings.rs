@@ -32,8 +32,6 @@ pub struct Settings {
     pub max_pending: usize,
     /// Bytes of the peer's head at most.
     pub max_head: usize,
-    /// Header fields of the peer's head at most.
-    pub max_headers: usize,
     /// Pongs owed at most before the newest replaces the rest.
     pub pong_queue: usize,
     /// What a frame of a fragmented message costs at least, in bytes of `max_message`.

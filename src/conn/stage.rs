@@ -12,7 +12,7 @@ const KEEP: usize = 1 << 20;
 
 /// One contiguous run of bytes to send.
 #[derive(Debug)]
-pub enum Part {
+pub(super) enum Part {
     /// A range of the stage's own bytes.
     Copied(Range<usize>),
     /// A range of the shard's read buffer.
@@ -106,7 +106,7 @@ impl Stage {
     }
 
     /// Moves every part out, in order; the copied ones are lent by the visitor's second argument.
-    pub fn drain(&mut self, input: &[u8], mut each: impl FnMut(Drained<'_>)) {
+    pub(super) fn drain(&mut self, input: &[u8], mut each: impl FnMut(Drained<'_>)) {
         for part in self.parts.drain(..) {
             match part {
                 Part::Copied(range) => each(Drained::Bytes(&self.bytes[range])),
@@ -121,7 +121,7 @@ impl Stage {
 
 /// A part on its way to the outbox.
 #[derive(Debug)]
-pub enum Drained<'a> {
+pub(super) enum Drained<'a> {
     /// To be copied.
     Bytes(&'a [u8]),
     /// To be moved.

@@ -1,0 +1,333 @@
+//! How a connection opens, lives by the clock and ends: the half of [`Conn`] that is not about frames.
+
+use super::Conn;
+use super::closing::{Phase, Step};
+use super::end::End;
+use super::gear::Gear;
+use super::outbox::{Outbox, Shared};
+use super::sender::{Sender, stage_close, stage_frame};
+use super::settings::Tick;
+use super::side::Side;
+use crate::wire::close::CloseCode;
+use crate::wire::frame::Opcode;
+use crate::wire::handshake::{AcceptKey, Refusal, write_switching};
+use crate::wire::violation::Violation;
+
+/// Whether a publish reached its member.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Admission {
+    /// The bytes are queued, or may be written.
+    Taken,
+    /// The member is over its water mark and is being closed.
+    Slow,
+    /// The connection is not open.
+    Closed,
+}
+
+impl Conn {
+    // Opening.
+
+    /// Server: answers 101. What follows the head is frames.
+    pub fn accept(&mut self, accept: &AcceptKey, protocol: Option<&str>, gear: &mut Gear) {
+        let mut bytes = Vec::with_capacity(160);
+        write_switching(&mut bytes, accept, protocol);
+        gear.stage.copy(&bytes);
+        self.opened(gear);
+    }
+
+    /// Server: refuses the upgrade, names the reason, and closes. No later byte is interpreted.
+    pub fn refuse(&mut self, refusal: &Refusal, gear: &mut Gear) {
+        let mut bytes = Vec::with_capacity(512);
+        refusal.write(&mut bytes);
+        gear.stage.copy(&bytes);
+        self.finish(End::Refused(refusal.name()), gear);
+    }
+
+    pub(super) fn opened(&mut self, gear: &Gear) {
+        self.phase = Phase::Open;
+        self.message = gear.now;
+        self.heard = gear.now;
+        self.set_deadline(self.next_check(gear));
+    }
+
+    /// Whether the handshake is complete and nothing has begun to close.
+    #[inline]
+    pub fn is_open(&self) -> bool {
+        matches!(self.phase, Phase::Open)
+    }
+
+    /// Whether the handshake is still under way.
+    pub fn is_opening(&self) -> bool {
+        matches!(self.phase, Phase::Opening(_))
+    }
+
+    // What goes out.
+
+    /// The way to the peer.
+    #[inline]
+    pub fn sender<'a>(&'a mut self, gear: &'a mut Gear) -> Sender<'a> {
+        Sender { conn: self, gear }
+    }
+
+    /// Bytes owed from earlier turns.
+    #[inline]
+    pub fn pending(&self) -> usize {
+        self.outbox.as_ref().map_or(0, |outbox| outbox.len())
+    }
+
+    /// Whether bytes are owed from earlier turns: then nothing may be written past them.
+    #[inline]
+    pub fn owes(&self) -> bool {
+        self.outbox.is_some()
+    }
+
+    /// The stage's turn is over: the socket took its first `written` bytes, the rest is owed.
+    #[inline]
+    pub fn settle(&mut self, written: usize, input: &[u8], gear: &mut Gear) {
+        if written == gear.stage.len() {
+            gear.stage.clear(&mut gear.pool);
+        } else {
+            let outbox = self.outbox.get_or_insert_default();
+            outbox.absorb(&mut gear.stage, input, written, &mut gear.pool);
+        }
+    }
+
+    /// What is owed, first bytes first.
+    pub fn owed(&self) -> impl Iterator<Item = &[u8]> {
+        self.outbox.iter().flat_map(|outbox| outbox.slices())
+    }
+
+    /// The socket took `n` of the owed bytes. At the end a pong that was held back follows.
+    pub fn paid(&mut self, n: usize, gear: &mut Gear) {
+        let Some(outbox) = &mut self.outbox else { return };
+        outbox.advance(n, &mut gear.pool);
+        if let Some((len, data)) = outbox.held_pong() {
+            stage_frame(gear, true, Opcode::Pong, &data[..usize::from(len)]);
+            outbox.absorb(&mut gear.stage, &[], 0, &mut gear.pool);
+        }
+        self.outbox.take_if(|outbox| outbox.is_empty());
+    }
+
+    /// Whether shared frames may go to this peer. Over the water mark it is closed with 1008 instead:
+    /// a slow member never holds up the others.
+    #[inline]
+    pub fn admit(&mut self, len: usize, gear: &mut Gear) -> Admission {
+        if !self.is_open() {
+            return Admission::Closed;
+        }
+        // One block larger than the mark is still due to a member that owes nothing.
+        if self.pending() > 0 && self.pending() + len > gear.settings.max_pending {
+            self.close_slow(gear);
+            return Admission::Slow;
+        }
+        Admission::Taken
+    }
+
+    /// Keeps a reference to shared frames of which the socket took `written` bytes.
+    pub fn share(&mut self, shared: &Shared, written: usize) {
+        if written < shared.bytes().len() {
+            self.outbox.get_or_insert_default().share(shared.clone(), written);
+        }
+    }
+
+    // Closing.
+
+    /// Sends a close frame once, then waits for the peer's.
+    pub(super) fn begin_close(&mut self, code: CloseCode, reason: &str, end: End, gear: &mut Gear) {
+        if self.is_open() {
+            stage_close(gear, code, reason);
+            self.phase = Phase::CloseSent(Box::new(end));
+            self.set_deadline(gear.now.plus(gear.settings.close_timeout));
+        }
+    }
+
+    /// Asks the peer to leave: 1001 when open, a refusal when it has not come in yet.
+    pub fn go_away(&mut self, gear: &mut Gear) {
+        if self.is_opening() && gear.settings.side == Side::Server {
+            self.refuse(&Refusal::ShuttingDown, gear);
+        } else {
+            let end = End::ClosedByUs(CloseCode::GOING_AWAY);
+            self.begin_close(CloseCode::GOING_AWAY, "server is shutting down", end, gear);
+        }
+    }
+
+    fn close_slow(&mut self, gear: &mut Gear) {
+        if let Some(outbox) = &mut self.outbox {
+            outbox.cut(&mut gear.pool);
+        }
+        self.begin_close(CloseCode::POLICY, "too slow", End::Slow, gear);
+    }
+
+    /// Memory is short: drops what is owed and the connection with it.
+    pub fn shed(&mut self, gear: &mut Gear) {
+        self.gone(End::Memory);
+        self.release(gear);
+    }
+
+    //# RFC 6455 5.5.1: If an endpoint receives a Close frame and did not previously send a Close frame,
+    //# the endpoint MUST send a Close frame in response.
+    pub(super) fn peer_closes(&mut self, code: CloseCode, gear: &mut Gear) {
+        let end = match std::mem::replace(&mut self.phase, Phase::Open) {
+            Phase::CloseSent(end) => *end,
+            _ => {
+                stage_close(gear, code, "");
+                End::ClosedByPeer(code)
+            }
+        };
+        self.finish(end, gear);
+        //# RFC 6455 7.1.1: in most normal cases, the TCP connection SHOULD be closed first by the
+        //# server, so that it holds the TIME_WAIT state and not the client.
+        self.shut = gear.settings.side == Side::Client;
+    }
+
+    pub(super) fn fail(&mut self, violation: Violation, gear: &mut Gear) {
+        if self.reads_frames() {
+            if self.is_open() {
+                stage_close(gear, violation.close_code(), &violation.to_string());
+            }
+            self.finish(End::Violation(violation), gear);
+        }
+    }
+
+    /// No frame is read any more; what is owed is written, then FIN.
+    fn finish(&mut self, end: End, gear: &mut Gear) {
+        self.phase = Phase::Finishing(Box::new(end));
+        self.set_deadline(gear.now.plus(gear.settings.close_timeout));
+        if let Some(mut partial) = self.partial.take() {
+            partial.release(gear);
+            gear.partials.push(partial);
+        }
+    }
+
+    pub(super) fn gone(&mut self, end: End) {
+        self.phase = Phase::Gone(Box::new(end));
+    }
+
+    /// The peer's FIN.
+    pub fn handle_eof(&mut self) {
+        self.leave(End::Eof);
+    }
+
+    /// The socket failed.
+    pub fn handle_fault(&mut self, end: End) {
+        self.leave(end);
+    }
+
+    /// Ends at once. A reason that was fixed before stands.
+    fn leave(&mut self, end: End) {
+        let end = match std::mem::replace(&mut self.phase, Phase::Open) {
+            Phase::Finishing(first) | Phase::Gone(first) => *first,
+            _ => end,
+        };
+        self.gone(end);
+    }
+
+    /// What to do with the socket now.
+    #[inline]
+    pub fn step(&mut self) -> Step {
+        match self.phase {
+            Phase::Gone(_) => Step::Close,
+            Phase::Finishing(_) if self.outbox.is_none() && !self.shut => {
+                self.shut = true;
+                Step::Finish
+            }
+            _ => Step::Stay,
+        }
+    }
+
+    /// Why it ended. Gives all memory back.
+    pub fn end(mut self, gear: &mut Gear) -> End {
+        self.release(gear);
+        match self.phase {
+            Phase::CloseSent(end) | Phase::Finishing(end) | Phase::Gone(end) => *end,
+            Phase::Opening(_) | Phase::Open => End::Shutdown,
+        }
+    }
+
+    fn release(&mut self, gear: &mut Gear) {
+        if let Some(mut partial) = self.partial.take() {
+            partial.release(gear);
+            gear.partials.push(partial);
+        }
+        if let Some(mut outbox) = self.outbox.take() {
+            Outbox::release(&mut outbox, &mut gear.pool);
+        }
+    }
+
+    // Time.
+
+    /// The deadline, if it moved since the last call; the loop then sets its wheel.
+    #[inline]
+    pub fn take_deadline(&mut self) -> Option<Tick> {
+        std::mem::take(&mut self.deadline_moved).then_some(self.deadline)
+    }
+
+    fn set_deadline(&mut self, at: Tick) {
+        self.deadline = at;
+        self.deadline_moved = true;
+    }
+
+    /// The clock passed the deadline, or came near it. True if a ping was staged.
+    pub fn handle_deadline(&mut self, gear: &mut Gear) -> bool {
+        self.deadline_moved = true;
+        if gear.now < self.deadline {
+            return false;
+        }
+        match &self.phase {
+            Phase::Open => return self.check_open(gear),
+            Phase::Opening(opening) if opening.asked.is_none() => {
+                self.refuse(&Refusal::Timeout, gear);
+                if let Phase::Finishing(end) = &mut self.phase {
+                    **end = End::HandshakeTimeout;
+                }
+            }
+            Phase::Opening(_) => self.gone(End::HandshakeTimeout),
+            Phase::CloseSent(end) if matches!(**end, End::Slow | End::IdleTimeout) => {
+                let end = (**end).clone();
+                self.gone(end);
+            }
+            Phase::CloseSent(_) => self.gone(End::CloseTimeout),
+            Phase::Finishing(_) | Phase::Gone(_) => self.leave(End::CloseTimeout),
+        }
+        false
+    }
+
+    /// Idle too long, silent too long, or too early to say.
+    fn check_open(&mut self, gear: &mut Gear) -> bool {
+        if let Some(idle) = gear.settings.idle_timeout
+            && gear.now >= self.message.plus(idle)
+        {
+            self.begin_close(CloseCode::GOING_AWAY, "idle", End::IdleTimeout, gear);
+            return false;
+        }
+        if self.pinged != Tick(0) && self.heard >= self.pinged {
+            self.pinged = Tick(0);
+        }
+        let mut pinged = false;
+        if let Some(interval) = gear.settings.ping_interval {
+            if self.pinged != Tick(0) {
+                if gear.now >= self.pinged.plus(gear.settings.pong_timeout) {
+                    self.gone(End::PongTimeout);
+                    return false;
+                }
+            } else if gear.now >= self.heard.plus(interval) {
+                stage_frame(gear, true, Opcode::Ping, &[]);
+                self.pinged = gear.now;
+                pinged = true;
+            }
+        }
+        self.set_deadline(self.next_check(gear));
+        pinged
+    }
+
+    /// The earliest moment at which an open connection must be looked at again.
+    fn next_check(&self, gear: &Gear) -> Tick {
+        let settings = &gear.settings;
+        let idle = settings.idle_timeout.map(|idle| self.message.plus(idle));
+        let ping = settings.ping_interval.map(|interval| match self.pinged {
+            Tick(0) => self.heard.plus(interval),
+            pinged => pinged.plus(settings.pong_timeout),
+        });
+        idle.into_iter().chain(ping).min().unwrap_or(Tick(u32::MAX))
+    }
+}
