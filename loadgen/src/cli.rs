@@ -3,6 +3,8 @@
 mod check;
 pub mod plan;
 pub mod quantity;
+mod request;
+mod usage;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -10,10 +12,10 @@ use std::time::Duration;
 
 use clap::Parser;
 
-pub use check::UsageError;
 pub use plan::Plan;
 use plan::{Arrival, HeartbeatKind, SizeRange};
 use quantity::{OrAuto, OrOff};
+pub use usage::UsageError;
 
 /// Puts a WebSocket server under load and measures its latency, open loop or closed.
 ///

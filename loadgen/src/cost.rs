@@ -5,7 +5,19 @@
 
 mod proc;
 
-use std::time::Duration;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use proc::{KernelMemory, ThreadSample};
+
+/// Names of the generator's threads begin so; a number follows.
+pub const GENERATOR_THREADS: &str = "loadgen-";
+
+/// Names of the embedded server's threads begin so; a number follows.
+pub const SERVER_THREADS: &str = "plimsoll-";
+
+/// What `stat` rounds away: two ticks of 10 ms.
+const TICKS_ROUNDED: Duration = Duration::from_millis(20);
 
 /// What the generator itself used in the measured window.
 #[derive(Clone, PartialEq, Default, Debug)]
@@ -59,3 +71,228 @@ pub struct KernelGrowth {
     /// Bytes of slab (`/proc/meminfo`): sockets, descriptors, epoll entries.
     pub slab_bytes: i64,
 }
+
+/// The server whose cost is wanted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Subject {
+    /// Another process of this machine.
+    Process(u32),
+    /// The server's threads inside this process.
+    Embedded,
+}
+
+/// The server cannot be watched.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "--server-pid {pid}: its figures under /proc cannot be read ({error}); give the id of a \
+    process that runs on this machine, or drop --server-pid"
+)]
+pub struct CostError {
+    /// The process.
+    pub pid: u32,
+    /// What the kernel said.
+    pub error: std::io::Error,
+}
+
+/// Watches both sides through the phases of a run. Call its methods in the order in which they stand.
+#[derive(Debug)]
+pub struct Watch {
+    server: Option<Server>,
+    window: Option<Window>,
+}
+
+#[derive(Debug)]
+struct Server {
+    subject: Subject,
+    process: PathBuf,
+    rss_idle: u64,
+    kernel_idle: KernelMemory,
+    rss_connected: u64,
+    kernel: KernelGrowth,
+}
+
+/// The measured window's first instant, and its last once it is over.
+#[derive(Debug)]
+struct Window {
+    begin: Instant,
+    generator: Vec<ThreadSample>,
+    server: Option<CpuSample>,
+    end: Option<WindowEnd>,
+}
+
+#[derive(Debug)]
+struct WindowEnd {
+    wall: Duration,
+    generator: Vec<ThreadSample>,
+    server: Option<CpuSample>,
+    rss: u64,
+}
+
+/// CPU of a server since it began.
+#[derive(Clone, Copy, Debug)]
+struct CpuSample {
+    /// Of the threads that live, to the nanosecond.
+    living: Duration,
+    /// Of all threads that ever lived, in ticks. Zero when embedded: its threads outlive the run.
+    ever: Duration,
+}
+
+impl CpuSample {
+    fn until(self, later: Self) -> Duration {
+        let living = later.living.saturating_sub(self.living);
+        let ever = later.ever.saturating_sub(self.ever);
+        // Threads that ended in between are missing from the finer figure.
+        if ever > living + TICKS_ROUNDED { ever } else { living }
+    }
+}
+
+impl Server {
+    fn cpu(&self) -> std::io::Result<CpuSample> {
+        let (prefix, ever) = match self.subject {
+            Subject::Process(_) => ("", proc::cpu_in_ticks(&self.process)?),
+            Subject::Embedded => (SERVER_THREADS, Duration::ZERO),
+        };
+        let threads = proc::threads(&self.process, prefix)?;
+        Ok(CpuSample { living: threads.iter().map(|thread| thread.cpu).sum(), ever })
+    }
+}
+
+impl Watch {
+    /// Before the first connection, with the server up. Fails if its figures can't be read.
+    pub fn idle(server: Option<Subject>) -> Result<Self, CostError> {
+        let server = server.map(|subject| {
+            let pid = match subject {
+                Subject::Process(pid) => pid,
+                Subject::Embedded => std::process::id(),
+            };
+            let process = PathBuf::from(format!("/proc/{pid}"));
+            let rss_idle =
+                proc::resident_bytes(&process).map_err(|error| CostError { pid, error })?;
+            let kernel_idle = KernelMemory::now();
+            let kernel = KernelGrowth::default();
+            Ok(Server { subject, process, rss_idle, kernel_idle, rss_connected: 0, kernel })
+        });
+        Ok(Self { server: server.transpose()?, window: None })
+    }
+
+    /// Every connection is established, no message is sent yet.
+    pub fn connected(&mut self) {
+        if let Some(server) = &mut self.server {
+            server.rss_connected = proc::resident_bytes(&server.process).unwrap_or(0);
+            server.kernel = server.kernel_idle.growth_to(KernelMemory::now());
+        }
+    }
+
+    /// The measured window begins.
+    pub fn window_begins(&mut self) {
+        self.window = Some(Window {
+            generator: own_threads(),
+            server: self.server.as_ref().and_then(|server| server.cpu().ok()),
+            begin: Instant::now(),
+            end: None,
+        });
+    }
+
+    /// The measured window ends.
+    pub fn window_ends(&mut self) {
+        let Some(window) = &mut self.window else { return };
+        window.end = Some(WindowEnd {
+            wall: window.begin.elapsed(),
+            generator: own_threads(),
+            server: self.server.as_ref().and_then(|server| server.cpu().ok()),
+            rss: self
+                .server
+                .as_ref()
+                .map_or(0, |server| proc::resident_bytes(&server.process).unwrap_or(0)),
+        });
+    }
+
+    /// What both sides used. The server's part is absent if it was not asked for, or if its process
+    /// ended before the window did.
+    pub fn finish(self) -> (GeneratorHealth, Option<ServerCost>) {
+        let Some(Window { generator, server: begin, end: Some(end), .. }) = self.window else {
+            return (GeneratorHealth::default(), None);
+        };
+        let threads = end.generator.into_iter().map(|thread| {
+            let before = generator.iter().find(|before| before.tid == thread.tid);
+            let (cpu, waited) = before.map_or_else(Default::default, |b| (b.cpu, b.waited));
+            ThreadUse {
+                name: thread.name,
+                cores: thread.cores,
+                cpu: thread.cpu.saturating_sub(cpu),
+                waited: thread.waited.saturating_sub(waited),
+            }
+        });
+        let health = GeneratorHealth { threads: threads.collect(), wall: end.wall };
+        let cost =
+            self.server.zip(begin).zip(end.server).map(|((server, begin), after)| ServerCost {
+                pid: match server.subject {
+                    Subject::Process(pid) => pid,
+                    Subject::Embedded => std::process::id(),
+                },
+                cpu: begin.until(after),
+                rss_idle: server.rss_idle,
+                rss_connected: server.rss_connected,
+                rss_after: end.rss,
+                shared_process: server.subject == Subject::Embedded,
+                kernel: server.kernel,
+            });
+        (health, cost)
+    }
+}
+
+fn own_threads() -> Vec<ThreadSample> {
+    proc::threads(Path::new("/proc/self"), GENERATOR_THREADS).unwrap_or_default()
+}
+
+impl GeneratorHealth {
+    /// CPU time of all its threads.
+    pub fn cpu(&self) -> Duration {
+        self.threads.iter().map(|thread| thread.cpu).sum()
+    }
+
+    /// The share of a core that its busiest thread used, in percent.
+    pub fn busiest_thread_percent(&self) -> f64 {
+        self.threads.iter().map(|thread| self.percent(thread.cpu)).fold(0.0, f64::max)
+    }
+
+    /// A time as a share of the window, in percent.
+    pub fn percent(&self, time: Duration) -> f64 {
+        let wall = self.wall.as_secs_f64();
+        if wall > 0.0 { 100.0 * time.as_secs_f64() / wall } else { 0.0 }
+    }
+
+    /// The cores that threads share, each with the share that all threads bound to it used together, in
+    /// percent of the cores. Threads that may run on several cores are charged to those together.
+    pub fn core_percents(&self) -> Vec<(&[usize], f64)> {
+        let mut groups: Vec<(&[usize], Duration)> = Vec::new();
+        for thread in &self.threads {
+            match groups.iter_mut().find(|(cores, _)| *cores == thread.cores) {
+                Some((_, cpu)) => *cpu += thread.cpu,
+                None => groups.push((&thread.cores, thread.cpu)),
+            }
+        }
+        let share = |(cores, cpu): (_, Duration)| {
+            let of: &[usize] = cores;
+            (of, self.percent(cpu) / of.len().max(1) as f64)
+        };
+        groups.into_iter().map(share).collect()
+    }
+}
+
+impl ServerCost {
+    /// Growth of resident memory from idle to connected for each of `established`, in bytes. `None`
+    /// without connections, or if memory could not be read.
+    pub fn bytes_per_connection(&self, established: u64) -> Option<f64> {
+        let growth = self.rss_connected.saturating_sub(self.rss_idle);
+        (established > 0 && self.rss_connected > 0).then(|| growth as f64 / established as f64)
+    }
+}
+
+/// CPU time for each message in microseconds; `None` without messages.
+pub fn us_per_message(cpu: Duration, messages: u64) -> Option<f64> {
+    (messages > 0).then(|| cpu.as_secs_f64() * 1e6 / messages as f64)
+}
+
+#[cfg(test)]
+mod tests;

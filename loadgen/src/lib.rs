@@ -19,5 +19,6 @@
 
 pub mod cli;
 pub mod cost;
+pub mod human;
 pub mod measure;
 pub mod progress;

@@ -3,7 +3,17 @@
 //! Each generator thread owns one [`LiveCell`] and writes it with relaxed stores; the line's own
 //! thread reads them all a few times a second. Nothing else passes between the two.
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::collections::VecDeque;
+use std::io::IsTerminal;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread::{Builder, JoinHandle};
+use std::time::{Duration, Instant};
+
+use indicatif::ProgressBar;
+
+use crate::human::{grouped, time};
 
 /// Buckets of each power of two: the line's percentiles are at most an eighth too high.
 const STEPS: u32 = 8;
@@ -78,3 +88,193 @@ pub struct LiveCell {
     /// Send lags.
     pub lag: LiveTimes,
 }
+
+impl LiveTimes {
+    fn add_to(&self, sum: &mut [u64; BUCKETS]) {
+        for (sum, bucket) in sum.iter_mut().zip(&self.0) {
+            *sum += u64::from(bucket.load(Relaxed));
+        }
+    }
+}
+
+/// The time that 99 % of the samples in these buckets do not exceed; `None` without samples.
+fn p99(counts: &[u64; BUCKETS]) -> Option<u64> {
+    let total: u64 = counts.iter().sum();
+    let mut beyond = total / 100;
+    let at = counts.iter().rposition(|count| match beyond.checked_sub(*count) {
+        Some(left) => {
+            beyond = left;
+            false
+        }
+        None => true,
+    })?;
+    let (power, step) = (at as u32 / STEPS + FIRST_POWER, at as u64 % u64::from(STEPS));
+    Some((u64::from(STEPS) + step + 1) << (power - STEPS.ilog2()))
+}
+
+/// The part of the run that the line speaks of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum Stage {
+    /// Connections are being made.
+    Connecting,
+    /// Load before the measured window.
+    WarmingUp,
+    /// The measured window.
+    Measuring,
+    /// Late replies are waited for.
+    Draining,
+    /// Connections are being closed.
+    Closing,
+}
+
+impl Stage {
+    const ALL: [Self; 5] =
+        [Self::Connecting, Self::WarmingUp, Self::Measuring, Self::Draining, Self::Closing];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Connecting => "Connecting",
+            Self::WarmingUp => "Warming up",
+            Self::Measuring => "Measuring",
+            Self::Draining => "Draining",
+            Self::Closing => "Closing",
+        }
+    }
+}
+
+/// All cells added up at one instant.
+#[derive(Clone)]
+struct Snapshot {
+    at: Instant,
+    connected: u64,
+    failed: u64,
+    sent: u64,
+    received: u64,
+    response: [u64; BUCKETS],
+    lag: [u64; BUCKETS],
+}
+
+impl Snapshot {
+    fn take(cells: &[LiveCell]) -> Self {
+        let sum = |get: fn(&LiveCell) -> &LiveCount| cells.iter().map(|cell| get(cell).get()).sum();
+        let mut snapshot = Self {
+            at: Instant::now(),
+            connected: sum(|cell| &cell.connected),
+            failed: sum(|cell| &cell.failed),
+            sent: sum(|cell| &cell.sent),
+            received: sum(|cell| &cell.received),
+            response: [0; BUCKETS],
+            lag: [0; BUCKETS],
+        };
+        for cell in cells {
+            cell.response.add_to(&mut snapshot.response);
+            cell.lag.add_to(&mut snapshot.lag);
+        }
+        snapshot
+    }
+
+    /// The line, from what happened since `before`.
+    fn line(&self, before: &Self, stage: Stage, requested: u32) -> String {
+        let seconds = self.at.duration_since(before.at).as_secs_f64().max(1e-3);
+        let rate =
+            |now: u64, before: u64| grouped((now.wrapping_sub(before) as f64 / seconds) as u64);
+        let mut parts = Vec::new();
+        if stage == Stage::Connecting {
+            let (connected, requested) = (grouped(self.connected), grouped(requested.into()));
+            parts.push(format!("{} {connected}/{requested}", stage.name()));
+            parts.push(format!("{}/s", rate(self.connected, before.connected)));
+        } else {
+            parts.push(stage.name().to_owned());
+            parts.push(format!("{} msg/s", rate(self.sent, before.sent)));
+            // Deliveries of a broadcast, or replies that fall behind.
+            if self.received.abs_diff(self.sent) > self.sent / 10 {
+                parts.push(format!("{} received/s", rate(self.received, before.received)));
+            }
+        }
+        let recent = |now: &[u64; BUCKETS], before: &[u64; BUCKETS]| {
+            let mut counts = *now;
+            counts.iter_mut().zip(before).for_each(|(now, then)| *now = now.wrapping_sub(*then));
+            p99(&counts)
+        };
+        if let Some(ns) = recent(&self.response, &before.response) {
+            parts.push(format!("p99 {}", time(ns)));
+        }
+        if let Some(ns) = recent(&self.lag, &before.lag) {
+            parts.push(format!("lag p99 {}", time(ns)));
+        }
+        parts.push(format!("err {}", grouped(self.failed)));
+        parts.join(" | ")
+    }
+}
+
+/// The live line. Dropping it clears the line.
+#[derive(Debug)]
+pub struct Progress {
+    stage: Arc<AtomicU8>,
+    thread: Option<(Sender<()>, JoinHandle<()>)>,
+}
+
+/// From one drawing to the next.
+const REDRAW: Duration = Duration::from_millis(250);
+
+/// The line shows the rates of this many drawings together: two seconds.
+const WINDOW: usize = 8;
+
+impl Progress {
+    /// Begins with [`Stage::Connecting`]. Shows nothing if `quiet` or if standard error is not a
+    /// terminal.
+    pub fn start(cells: Arc<[LiveCell]>, requested: u32, quiet: bool) -> Self {
+        let stage = Arc::new(AtomicU8::new(Stage::Connecting as u8));
+        let shown = !quiet && std::io::stderr().is_terminal();
+        let thread = shown.then(|| {
+            let (stop, stopped) = channel();
+            let stage = Arc::clone(&stage);
+            let draw = move || draw(&cells, requested, &stage, &stopped);
+            // Without a thread there is no line, which harms nothing.
+            Builder::new().name("progress".to_owned()).spawn(draw).ok().map(|thread| (stop, thread))
+        });
+        Self { stage, thread: thread.flatten() }
+    }
+
+    /// The next part of the run has begun.
+    pub fn stage(&self, stage: Stage) {
+        self.stage.store(stage as u8, Relaxed);
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if let Some((stop, thread)) = self.thread.take() {
+            drop(stop);
+            // A panic there has been printed by then, and the run's result does not depend on it.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Draws until the other end of `stopped` is dropped.
+fn draw(cells: &[LiveCell], requested: u32, stage: &AtomicU8, stopped: &Receiver<()>) {
+    let bar = ProgressBar::new_spinner();
+    let mut before = VecDeque::from([Snapshot::take(cells)]);
+    let mut drawn = Stage::Connecting;
+    while stopped.recv_timeout(REDRAW) == Err(RecvTimeoutError::Timeout) {
+        let stage = Stage::ALL[usize::from(stage.load(Relaxed)) % Stage::ALL.len()];
+        let now = Snapshot::take(cells);
+        if stage != drawn {
+            // Another part has begun: its rates are not mixed with the last one's.
+            before.drain(..before.len() - 1);
+            drawn = stage;
+        }
+        bar.set_message(now.line(&before[0], stage, requested));
+        bar.tick();
+        before.push_back(now);
+        if before.len() > WINDOW {
+            before.pop_front();
+        }
+    }
+    bar.finish_and_clear();
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,1 @@
-
+//! Known distributions, and addition.

@@ -1,0 +1,127 @@
+//! What the upgrade request is made from: the URL, further header fields, subprotocols, the origin.
+
+use super::Args;
+use super::plan::{Endpoint, RequestExtras};
+use super::usage::{UsageError, refuse};
+
+/// A URL by RFC 6455 3.
+pub(super) fn endpoint(text: &str) -> Result<Endpoint, UsageError> {
+    let refuse =
+        |rule: &str, remedy: &str| refuse(format!("URL '{}'", text.escape_debug()), rule, remedy);
+    let Some((scheme, rest)) = text.split_once("://") else {
+        return refuse("it has no scheme", "write ws://HOST:PORT/PATH");
+    };
+    match scheme.to_ascii_lowercase().as_str() {
+        "ws" => {}
+        "wss" => return refuse("TLS is not yet served", "use ws://"),
+        "http" | "https" => {
+            return refuse("a WebSocket is asked for, not a page", &format!("write ws://{rest}"));
+        }
+        _ => return refuse("the scheme is unknown", "use ws://"),
+    }
+    let url = match url::Url::parse(text) {
+        Ok(url) => url,
+        Err(error) => return refuse(&error.to_string(), "write ws://HOST:PORT/PATH"),
+    };
+    if !url.username().is_empty() || url.password().is_some() {
+        return refuse(
+            "a name or password in a URL is not sent",
+            "use -H 'Authorization: Basic ...'",
+        );
+    }
+    if url.fragment().is_some() {
+        return refuse(
+            "a WebSocket URL has no fragment (RFC 6455 3)",
+            "drop the # and what follows",
+        );
+    }
+    let Some(host) = url.host() else {
+        return refuse("it names no host", "write ws://HOST:PORT/PATH");
+    };
+    let port = url.port_or_known_default().unwrap_or(80);
+    if port == 0 {
+        return refuse("nothing listens on port 0", "write the server's port");
+    }
+    let path = match url.query() {
+        Some(query) => format!("{}?{query}", url.path()),
+        None => url.path().to_owned(),
+    };
+    let host = match host {
+        url::Host::Ipv6(address) => address.to_string(),
+        host => host.to_string(),
+    };
+    Ok(Endpoint { host, port, path })
+}
+
+/// Everything beside the handshake's own fields.
+pub(super) fn extras(args: &Args) -> Result<RequestExtras, UsageError> {
+    let headers = args.headers.iter().map(|text| header(text)).collect::<Result<_, _>>()?;
+    for (at, protocol) in args.subprotocol.iter().enumerate() {
+        let input = format!("--subprotocol '{protocol}'");
+        if !is_token(protocol) {
+            return refuse(
+                input,
+                "a subprotocol is a token: letters, digits and -._~!#$%&'*+^`|",
+                "give one name for each --subprotocol",
+            );
+        }
+        if args.subprotocol[..at].contains(protocol) {
+            return refuse(input, "names must differ (RFC 6455 4.1)", "give it once");
+        }
+    }
+    if let Some(origin) = &args.origin
+        && !is_value(origin)
+    {
+        return refuse(
+            "--origin",
+            "a header's value is one line of text",
+            "drop control characters",
+        );
+    }
+    Ok(RequestExtras {
+        headers,
+        subprotocols: args.subprotocol.clone(),
+        origin: args.origin.clone(),
+    })
+}
+
+/// Fields that the handshake writes itself, and the flag that sets each, if any.
+const OWN_FIELDS: [(&str, &str); 8] = [
+    ("host", "put the host into the URL"),
+    ("upgrade", "drop it"),
+    ("connection", "drop it"),
+    ("sec-websocket-key", "drop it"),
+    ("sec-websocket-version", "drop it"),
+    ("sec-websocket-extensions", "drop it: no extension is offered"),
+    ("sec-websocket-protocol", "use --subprotocol"),
+    ("origin", "use --origin"),
+];
+
+fn header(text: &str) -> Result<(String, String), UsageError> {
+    let input = format!("-H '{}'", text.escape_debug());
+    let Some((name, value)) = text.split_once(':') else {
+        return refuse(input, "a header has a name, a colon and a value", "write -H 'NAME: VALUE'");
+    };
+    let value = value.trim_matches([' ', '\t']);
+    if !is_token(name) {
+        return refuse(input, "the name is not a token (RFC 9110 5.1)", "write -H 'NAME: VALUE'");
+    }
+    if !is_value(value) {
+        return refuse(input, "a header's value is one line of text", "drop control characters");
+    }
+    match OWN_FIELDS.iter().find(|(own, _)| name.eq_ignore_ascii_case(own)) {
+        Some((_, remedy)) => refuse(input, "the handshake writes this field itself", *remedy),
+        None => Ok((name.to_owned(), value.to_owned())),
+    }
+}
+
+/// RFC 9110 5.6.2.
+fn is_token(text: &str) -> bool {
+    let symbol = |b: u8| b"!#$%&'*+-.^_`|~".contains(&b);
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || symbol(b))
+}
+
+/// RFC 9110 5.5: visible characters, spaces and tabs.
+fn is_value(text: &str) -> bool {
+    text.bytes().all(|b| b == b'\t' || (b >= b' ' && b != 0x7f))
+}
