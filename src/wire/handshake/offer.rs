@@ -131,12 +131,12 @@ impl ClientRequest<'_> {
             out.extend_from_slice(b"\r\n");
         };
         //# RFC 6455 4.1: The method of the request MUST be GET, and the HTTP version MUST be at
-        //# least 1.1. [...] The request MUST contain a |Host| header field [...] The request MUST contain
-        //# an |Upgrade| header field whose value MUST include the "websocket" keyword. The request
-        //# MUST contain a |Connection| header field whose value MUST include the "Upgrade" token.
-        //# The request MUST include a header field with the name |Sec-WebSocket-Key|. [...] The
-        //# request MUST include a header field with the name |Sec-WebSocket-Version|. The value of
-        //# this header field MUST be 13.
+        //# least 1.1. [...] The request MUST contain a |Host| header field [...] The request MUST
+        //# contain an |Upgrade| header field whose value MUST include the "websocket" keyword. The
+        //# request MUST contain a |Connection| header field whose value MUST include the "Upgrade"
+        //# token. The request MUST include a header field with the name |Sec-WebSocket-Key|. [...]
+        //# The request MUST include a header field with the name |Sec-WebSocket-Version|. The value
+        //# of this header field MUST be 13.
         line(&["GET ", self.target, " HTTP/1.1"]);
         line(&["Host: ", self.host]);
         line(&["Upgrade: websocket"]);
