@@ -1,0 +1,245 @@
+//! 64-byte registers of AVX-512 (F, BW, VL, VBMI and VBMI2: Ice Lake, Zen 4 and later).
+//!
+//! The text check is not the nibble lookup of the other bodies: VBMI looks a byte's low seven bits
+//! up at once, so each byte is classed by itself and the classes are moved, not the bytes. A lead
+//! marks in its class what it claims of the next one, two and three bytes; three funnel shifts
+//! carry these claims to where they are due.
+//!
+//! No masked store anywhere: its whole 64-byte range counts as written when the next frame is
+//! read, which costs 3 ns a frame where frames are packed.
+#![allow(unsafe_code)]
+#![allow(clippy::inline_always, clippy::wildcard_imports)]
+
+use std::arch::x86_64::*;
+
+use super::super::utf8::InvalidUtf8;
+use super::Level;
+use super::body::Body;
+use super::lookup::Lookup;
+use super::text::{Check, text_bulk, text_clamped};
+use super::vector::{Vector, xor_bulk, xor_clamped};
+
+/// The bodies, where this CPU has all five extensions.
+pub(super) fn body() -> Option<&'static Body> {
+    // SAFETY: given out below only where the extensions were found.
+    static BODY: Body = unsafe { Body::new(Level::Avx512, xor, text) };
+    let found = std::arch::is_x86_feature_detected!("avx2")
+        && std::arch::is_x86_feature_detected!("avx512f")
+        && std::arch::is_x86_feature_detected!("avx512bw")
+        && std::arch::is_x86_feature_detected!("avx512vl")
+        && std::arch::is_x86_feature_detected!("avx512vbmi")
+        && std::arch::is_x86_feature_detected!("avx512vbmi2");
+    found.then_some(&BODY)
+}
+
+#[target_feature(enable = "avx2,avx512f,avx512bw,avx512vl,avx512vbmi,avx512vbmi2")]
+unsafe fn xor(key: u32, from: *const u8, to: *mut u8, len: usize) {
+    // SAFETY: the contract of `Xor` is that of the three, and `len` is 32 at least.
+    unsafe {
+        if len <= 4 * 32 {
+            xor_clamped::<__m256i, 4>(key, from, to, len);
+        } else if len <= 4 * 64 {
+            xor_clamped::<__m512i, 4>(key, from, to, len);
+        } else {
+            xor_bulk::<__m512i>(key, from, to, len);
+        }
+    }
+}
+
+#[target_feature(enable = "avx2,avx512f,avx512bw,avx512vl,avx512vbmi,avx512vbmi2")]
+unsafe fn text(
+    key: u32,
+    from: *const u8,
+    to: *mut u8,
+    len: usize,
+    state: u32,
+) -> Result<u32, InvalidUtf8> {
+    // SAFETY: the contract of `Text` is that of the three, and `len` is 32 at least.
+    unsafe {
+        if len <= 4 * 32 {
+            text_clamped::<Lookup<__m256i>, 4>(key, from, to, len, state)
+        } else if len <= 4 * 64 {
+            text_clamped::<Classes, 4>(key, from, to, len, state)
+        } else {
+            text_bulk::<Classes>(key, from, to, len, state)
+        }
+    }
+}
+
+// SAFETY of each block below: the caller's promise that the CPU has the extensions and that the
+// pointers reach 64 bytes, as the trait says.
+impl Vector for __m512i {
+    const LEN: usize = 64;
+
+    #[inline(always)]
+    unsafe fn splat(word: u32) -> Self {
+        // SAFETY: see above.
+        unsafe { _mm512_set1_epi32(word.cast_signed()) }
+    }
+
+    #[inline(always)]
+    unsafe fn load(from: *const u8) -> Self {
+        // SAFETY: see above.
+        unsafe { _mm512_loadu_si512(from.cast()) }
+    }
+
+    #[inline(always)]
+    unsafe fn store(self, to: *mut u8) {
+        // SAFETY: see above.
+        unsafe { _mm512_storeu_si512(to.cast(), self) }
+    }
+
+    #[inline(always)]
+    unsafe fn store_aligned(self, to: *mut u8) {
+        // SAFETY: see above; aligned by the caller.
+        unsafe { _mm512_store_si512(to.cast(), self) }
+    }
+
+    #[inline(always)]
+    unsafe fn xor(self, other: Self) -> Self {
+        // SAFETY: see above.
+        unsafe { _mm512_xor_si512(self, other) }
+    }
+
+    #[inline(always)]
+    unsafe fn or(self, other: Self) -> Self {
+        // SAFETY: see above.
+        unsafe { _mm512_or_si512(self, other) }
+    }
+
+    #[inline(always)]
+    unsafe fn is_ascii(self) -> bool {
+        // SAFETY: see above.
+        unsafe { _mm512_movepi8_mask(self) == 0 }
+    }
+}
+
+/// Class of a lead: the next byte is a continuation. Class of a continuation: it is one.
+const NEXT: u8 = 1;
+/// Class of a lead of three or four bytes: the byte after the next is a continuation.
+const SECOND: u8 = 1 << 1;
+/// Class of a lead of four bytes: so is the one after that.
+const THIRD: u8 = 1 << 2;
+/// Class of a lead: it must not be followed by a continuation of 80..8F, 90..9F or A0..BF. Class
+/// of a continuation: it lies there.
+const LOW: u8 = 1 << 3;
+const MIDDLE: u8 = 1 << 4;
+const HIGH: u8 = 1 << 5;
+
+/// What a byte claims of its successors (RFC 3629 4), by its low seven bits: ASCII and
+/// continuations claim nothing. C0, C1 and F5..FF allow no successor at all.
+const CLAIMS: [u8; 128] = {
+    let mut table = [0; 128];
+    let mut i = 0x40;
+    while i < 128 {
+        table[i] = match 0x80 + i {
+            0xC2..=0xDF => NEXT,
+            0xE0 => NEXT | SECOND | LOW | MIDDLE,
+            0xED => NEXT | SECOND | HIGH,
+            0xE1..=0xEF => NEXT | SECOND,
+            0xF0 => NEXT | SECOND | THIRD | LOW,
+            0xF1..=0xF3 => NEXT | SECOND | THIRD,
+            0xF4 => NEXT | SECOND | THIRD | MIDDLE | HIGH,
+            _ => NEXT | LOW | MIDDLE | HIGH,
+        };
+        i += 1;
+    }
+    table
+};
+
+/// What a byte is to its predecessors, by its low seven bits: only continuations are something.
+const ANSWERS: [u8; 128] = {
+    let mut table = [0; 128];
+    let mut i = 0;
+    while i < 0x40 {
+        table[i] = match i {
+            0x00..=0x0F => NEXT | LOW,
+            0x10..=0x1F => NEXT | MIDDLE,
+            _ => NEXT | HIGH,
+        };
+        i += 1;
+    }
+    table
+};
+
+/// The check's state: the claims of the register before, and every error seen.
+#[derive(Clone, Copy)]
+struct Classes {
+    claims: __m512i,
+    /// Bit `NEXT` of each byte: claimed and absent, or present and not claimed.
+    miscounted: __m512i,
+    /// Bits `LOW`, `MIDDLE`, `HIGH`: a continuation that its lead excludes.
+    excluded: __m512i,
+}
+
+/// The entry of a 128-byte table for the low seven bits of each byte that is not ASCII; else 0.
+#[inline(always)]
+unsafe fn class(register: __m512i, table: &[u8; 128]) -> __m512i {
+    // SAFETY: the caller's: the CPU has the extensions; both halves of the table are read.
+    unsafe {
+        let low = _mm512_loadu_si512(table.as_ptr().cast());
+        let high = _mm512_loadu_si512(table.as_ptr().add(64).cast());
+        let beyond_ascii = _mm512_movepi8_mask(register);
+        _mm512_maskz_permutex2var_epi8(beyond_ascii, low, register, high)
+    }
+}
+
+impl Check for Classes {
+    type V = __m512i;
+
+    #[inline(always)]
+    unsafe fn new() -> Self {
+        // SAFETY: the caller's: the CPU has the extensions.
+        let zero = unsafe { _mm512_setzero_si512() };
+        Self { claims: zero, miscounted: zero, excluded: zero }
+    }
+
+    #[inline(always)]
+    unsafe fn stand_after(&mut self, before: u32) {
+        // SAFETY: as in `new`.
+        unsafe {
+            let ending = _mm512_maskz_set1_epi32(1 << 15, before.cast_signed());
+            self.claims = class(ending, &CLAIMS);
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn push(&mut self, register: __m512i) {
+        // SAFETY: as in `new`.
+        unsafe {
+            let claims = class(register, &CLAIMS);
+            let answers = class(register, &ANSWERS);
+            // The eight bytes before each eight bytes.
+            let before = _mm512_alignr_epi64::<7>(claims, self.claims);
+            // One byte on; two bytes on, SECOND in the place of NEXT; three bytes on, THIRD there.
+            let next = _mm512_shldi_epi64::<8>(claims, before);
+            let second = _mm512_shldi_epi64::<15>(claims, before);
+            let third = _mm512_shldi_epi64::<22>(claims, before);
+            let claimed = _mm512_ternarylogic_epi64::<OR_3>(next, second, third);
+            self.miscounted =
+                _mm512_ternarylogic_epi64::<OR_XOR>(self.miscounted, claimed, answers);
+            self.excluded = _mm512_ternarylogic_epi64::<OR_AND>(self.excluded, next, answers);
+            self.claims = claims;
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn failed(self) -> bool {
+        // SAFETY: as in `new`.
+        unsafe {
+            let miscounted = _mm512_set1_epi8(NEXT.cast_signed());
+            let excluded = _mm512_set1_epi8((LOW | MIDDLE | HIGH).cast_signed());
+            _mm512_test_epi8_mask(self.miscounted, miscounted)
+                | _mm512_test_epi8_mask(self.excluded, excluded)
+                != 0
+        }
+    }
+}
+
+/// Truth tables for `vpternlog`, made from those of its three operands.
+const A: i32 = 0xF0;
+const B: i32 = 0xCC;
+const C: i32 = 0xAA;
+const OR_3: i32 = A | B | C;
+const OR_XOR: i32 = A | (B ^ C);
+const OR_AND: i32 = A | (B & C);
