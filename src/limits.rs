@@ -36,6 +36,9 @@ pub const PONG_TIMEOUT: Duration = Duration::from_secs(8);
 /// From our close frame to the peer's, from the last byte to FIN, and from a refusal to its FIN.
 pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// From SIGTERM to the end of the process: twice the close handshake.
+pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// Mails that one shard may owe to its reading. Past it the sender pauses.
 pub const MAILBOX: usize = 4096;
 
@@ -59,6 +62,29 @@ pub const RESERVED_DESCRIPTORS: usize = 100;
 /// Connections that are planned for one shard when its table holds 20,000 descriptors: the rest is
 /// slack for the uneven spread of `SO_REUSEPORT`.
 pub const PLANNED_SHARE: f64 = 0.9;
+
+/// Deliveries of broadcasts in one turn. At 2 us each a turn stays near 2 ms, whatever the room.
+pub const DELIVERIES_PER_TURN: usize = 1024;
+
+/// Deliveries to one room before the next room has its slice.
+pub const DELIVERIES_PER_SLICE: usize = 256;
+
+/// Bytes of broadcasts handed to sockets in one turn: about 2 ms of copying.
+pub const DELIVERY_BYTES_PER_TURN: usize = 8 << 20;
+
+/// Bytes of one published block; a turn that publishes more to a path makes several, so that a
+/// member's water mark is looked at between them.
+pub const BLOCK: usize = 64 * 1024;
+
+/// Bytes that one shard has published and that some shard has not walked its members with yet.
+/// Past it publishers pause.
+pub const FANOUT_BACKLOG: usize = 16 << 20;
+
+/// Between two tries of a full mailbox.
+pub const MAIL_RETRY: Duration = Duration::from_millis(1);
+
+/// Bytes of the name of a broadcast path.
+pub const MAX_ROOM_NAME: usize = 255;
 
 /// Bytes held for slow peers and half-received messages by the whole process, at most.
 pub const MAX_BUFFERED: usize = 1 << 30;

@@ -1,0 +1,184 @@
+#![allow(clippy::unwrap_used)]
+
+use super::*;
+
+fn raw(set: impl FnOnce(&mut Options)) -> Options {
+    let mut options = Options::default();
+    set(&mut options);
+    options
+}
+
+#[test]
+fn nothing_given_is_the_default() {
+    assert_eq!(Config::from_options(&Options::default()), Ok(Config::default()));
+}
+
+#[test]
+fn each_option_arrives() {
+    let options = Options {
+        listen: Some("[::1]:0".into()),
+        admin: Some("off".into()),
+        threads: Some("3".into()),
+        no_pin: true,
+        max_connections: Some("100k".into()),
+        max_message: Some("32MiB".into()),
+        max_pending: Some("64k".into()),
+        max_buffered: Some("2g".into()),
+        allow_origin: vec!["https://Example.org".into(), "null".into()],
+        subprotocol: vec!["chat.v1".into()],
+        handshake_timeout: Some("500ms".into()),
+        ping_interval: Some("0".into()),
+        pong_timeout: Some("1s".into()),
+        idle_timeout: Some("2m".into()),
+        close_timeout: Some("3s".into()),
+        drain_timeout: Some("1h".into()),
+        congestion: Some("bbr".into()),
+        read_buffer: Some("65536".into()),
+    };
+    let config = Config {
+        listen: "[::1]:0".parse().unwrap(),
+        admin: None,
+        threads: Threads::Count(3),
+        pin: false,
+        max_connections: Some(100_000),
+        max_message: 32 << 20,
+        max_pending: 64 << 10,
+        max_buffered: Some(2 << 30),
+        allow_origin: vec!["https://example.org".into(), "null".into()],
+        subprotocols: vec!["chat.v1".into()],
+        handshake_timeout: Duration::from_millis(500),
+        ping_interval: None,
+        pong_timeout: Duration::from_secs(1),
+        idle_timeout: Some(Duration::from_secs(120)),
+        close_timeout: Duration::from_secs(3),
+        drain_timeout: Duration::from_secs(3600),
+        congestion: Some("bbr".into()),
+        read_buffer: 65536,
+    };
+    assert_eq!(Config::from_options(&options), Ok(config));
+}
+
+#[test]
+fn every_bad_value_names_input_rule_and_remedy() {
+    let some = |text: &str| Some(text.to_owned());
+    let table = [
+        (
+            raw(|o| o.listen = some("localhost")),
+            "--listen 'localhost': not an IP",
+            "127.0.0.1:9001",
+        ),
+        (raw(|o| o.listen = some("1.2.3.4:70000")), "--listen '1.2.3.4:70000'", "[::1]:9001"),
+        (raw(|o| o.admin = some("on")), "--admin 'on': not an IP", "or off"),
+        (
+            raw(|o| o.admin = some("127.0.0.1:9001")),
+            "the same address as --listen",
+            "different ports",
+        ),
+        (raw(|o| o.threads = some("0")), "--threads '0': neither auto nor", "such as 2"),
+        (raw(|o| o.threads = some("-1")), "--threads '-1'", "such as 2"),
+        (raw(|o| o.threads = some("1025")), "from 1 to 1024", "such as 2"),
+        (raw(|o| o.max_connections = some("many")), "'many': not a count", "such as 100k"),
+        (raw(|o| o.max_connections = some("0")), "not from 1 to", "in that range"),
+        (raw(|o| o.max_message = some("12x")), "--max-message '12x': not a size", "such as 256KiB"),
+        (raw(|o| o.max_message = some("")), "--max-message '': not a size", "KiB"),
+        (raw(|o| o.max_message = some("0")), "not from 1 to 1073741824", "in that range"),
+        (raw(|o| o.max_message = some("99999999999999999999g")), "not a size", "KiB"),
+        (raw(|o| o.max_message = some("17179869184g")), "not a size", "KiB"),
+        (
+            raw(|o| o.max_pending = some("100")),
+            "--max-pending '100': not from 2032",
+            "in that range",
+        ),
+        (
+            raw(|o| o.read_buffer = some("1k")),
+            "--read-buffer '1k': not from 16384",
+            "in that range",
+        ),
+        (raw(|o| o.max_buffered = some("1k")), "less than one peer may hold", "such as 1GiB"),
+        (
+            raw(|o| o.allow_origin = vec!["example.org".into()]),
+            "not an origin",
+            "https://example.org",
+        ),
+        (raw(|o| o.allow_origin = vec!["https://a.b/c".into()]), "not an origin", "browsers send"),
+        (raw(|o| o.allow_origin = vec!["https://*.b".into()]), "not an origin", "browsers send"),
+        (
+            raw(|o| o.subprotocol = vec!["a b".into()]),
+            "--subprotocol 'a b': not a token",
+            "chat.v1",
+        ),
+        (raw(|o| o.subprotocol = vec![String::new()]), "not a token", "chat.v1"),
+        (
+            raw(|o| o.ping_interval = some("25")),
+            "--ping-interval '25': not a duration",
+            "such as 25s",
+        ),
+        (raw(|o| o.ping_interval = some("1.5s")), "not a duration", "whole number"),
+        (raw(|o| o.idle_timeout = some("10ms")), "not from 250 ms", "such as 25s"),
+        (raw(|o| o.idle_timeout = some("25h")), "to 24h", "such as 25s"),
+        (raw(|o| o.handshake_timeout = some("off")), "can not be off", "such as 10s"),
+        (raw(|o| o.pong_timeout = some("0ms")), "can not be off", "such as 10s"),
+        (raw(|o| o.close_timeout = some("soon")), "not a duration", "such as 25s"),
+        (raw(|o| o.drain_timeout = some("0")), "can not be off", "such as 10s"),
+        (raw(|o| o.congestion = some("b b r")), "not the name of a congestion", "such as cubic"),
+        (raw(|o| o.congestion = some("")), "not the name of a congestion", "such as cubic"),
+    ];
+    for (options, rule, remedy) in table {
+        let error = Config::from_options(&options).unwrap_err().to_string();
+        assert!(error.contains(rule), "{error}: {rule}");
+        assert!(error.contains(remedy), "{error}: {remedy}");
+    }
+}
+
+#[test]
+fn a_hostile_input_stays_on_its_line() {
+    let error = Config::from_options(&raw(|o| o.listen = Some("a\nERROR: b\x1b[2J".into())));
+    let text = error.unwrap_err().to_string();
+    assert!(text.contains(r"a\nERROR: b\u{1b}[2J"), "{text}");
+}
+
+const SMALL: Machine = Machine { cores: 2, open_files: 20_000, memory: Some(8 << 30) };
+
+#[test]
+fn one_shard_for_each_core_by_default() {
+    let plan = Config::default().plan(&SMALL).unwrap();
+    assert_eq!((plan.shards, plan.max_connections, plan.per_shard), (2, 35_820, 19_900));
+    assert_eq!((plan.max_buffered, plan.note), (1 << 30, None));
+}
+
+#[test]
+fn connections_beyond_the_tables_add_shards() {
+    let config = Config { max_connections: Some(100_000), ..Config::default() };
+    let plan = config.plan(&SMALL).unwrap();
+    assert_eq!((plan.shards, plan.max_connections, plan.per_shard), (6, 100_000, 19_900));
+    assert_eq!(plan.note.as_deref(), Some("open-file limit 20000: using 6 shards"));
+}
+
+#[test]
+fn a_few_connections_keep_the_cores_and_a_small_table() {
+    let config = Config { max_connections: Some(10), ..Config::default() };
+    let plan = config.plan(&SMALL).unwrap();
+    assert_eq!((plan.shards, plan.max_connections, plan.per_shard), (2, 10, 1_034));
+}
+
+#[test]
+fn shards_asked_for_must_hold_the_connections() {
+    let mut config =
+        Config { threads: Threads::Count(2), max_connections: Some(100_000), ..Config::default() };
+    let error = config.plan(&SMALL).unwrap_err().to_string();
+    assert!(error.contains("'100000': 2 shards hold 39800 at the open-file limit of 20000"));
+    assert!(error.contains("--threads 6"), "{error}");
+    config.threads = Threads::Count(6);
+    assert_eq!(config.plan(&SMALL).unwrap().shards, 6);
+}
+
+#[test]
+fn a_tiny_machine_is_told_and_a_limitless_one_is_bounded() {
+    let tiny = Machine { cores: 1, open_files: 64, memory: None };
+    let error = Config::default().plan(&tiny).unwrap_err().to_string();
+    assert!(error.contains("open-file limit '64'") && error.contains("ulimit -Hn"), "{error}");
+    let endless = Machine { cores: 0, open_files: u64::MAX, memory: Some(1 << 30) };
+    let plan = Config::default().plan(&endless).unwrap();
+    assert_eq!((plan.shards, plan.max_connections, plan.per_shard), (1, 943_628, 944_652));
+    assert_eq!(plan.max_buffered, 256 << 20);
+}
