@@ -49,9 +49,9 @@ fn each_option_arrives() {
         handshake_timeout: Duration::from_millis(500),
         ping_interval: None,
         pong_timeout: Duration::from_secs(1),
-        idle_timeout: Some(Duration::from_secs(120)),
+        idle_timeout: Some(Duration::from_mins(2)),
         close_timeout: Duration::from_secs(3),
-        drain_timeout: Duration::from_secs(3600),
+        drain_timeout: Duration::from_hours(1),
         congestion: Some("bbr".into()),
         read_buffer: 65536,
     };
