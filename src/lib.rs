@@ -25,6 +25,7 @@
 
 pub mod config;
 pub mod conn;
+pub mod hub;
 pub mod limits;
 pub mod shard;
 pub mod wire;

@@ -22,7 +22,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use super::presence::{Bucket, OwnRooms, Presence};
+use super::presence::{Bucket, Generation, OwnRooms, Presence};
 use super::room::Room;
 use super::rooms::Rooms;
 use super::stage::Stage;
@@ -57,10 +57,18 @@ fn cost(bytes: &[u8]) -> usize {
     bytes.len().max(BLOCK_COST)
 }
 
+/// A block for one shard.
+#[derive(Debug)]
+pub(crate) struct Mail {
+    publication: Arc<Publication>,
+    /// To whom: the receiving shard's members at that time.
+    generation: Generation,
+}
+
 /// What a broadcast needs of the world: the shard's sockets and the other shards' mailboxes.
 pub(super) trait Reach<I, S> {
     /// Mails a block to another shard; gives it back when the mailbox is full.
-    fn mail(&mut self, to: usize, mail: Arc<Publication>) -> Result<(), Arc<Publication>>;
+    fn mail(&mut self, to: usize, mail: Mail) -> Result<(), Mail>;
     /// Makes a block this shard's own.
     fn share(&mut self, bytes: &Arc<[u8]>) -> S;
     /// Hands a block to one member.
@@ -125,7 +133,7 @@ pub(super) struct Broadcast<I, S> {
     /// Paths that somebody left since the last turn.
     left: Vec<u32>,
     /// For each shard what its full mailbox did not take, in order.
-    held: Box<[VecDeque<Arc<Publication>>]>,
+    held: Box<[VecDeque<Mail>]>,
     /// Mails in `held`.
     held_mails: usize,
     /// What was published here and is not walked everywhere, as the sum of [`cost`]s.
@@ -239,8 +247,11 @@ impl<I: Copy + PartialEq, S> Broadcast<I, S> {
     }
 
     /// A block that another shard published.
-    pub(super) fn receive(&mut self, publication: Arc<Publication>, reach: &mut impl Reach<I, S>) {
-        if let Some(room) = self.paths.find(&publication.name) {
+    pub(super) fn receive(&mut self, mail: Mail, reach: &mut impl Reach<I, S>) {
+        let Mail { publication, generation } = mail;
+        let Some(room) = self.paths.find(&publication.name) else { return };
+        let Some(path) = self.paths.get(room) else { return };
+        if self.own.is_now(&self.presence, path.bucket, generation) {
             self.start(room, publication, reach);
         }
     }
@@ -271,7 +282,7 @@ impl<I: Copy + PartialEq, S> Broadcast<I, S> {
                 self.paused.drain(..).for_each(|id| reach.resume(id));
             }
         }
-        !self.walking.is_empty()
+        !self.walking.is_empty() || !self.staged.is_empty()
     }
 
     fn mail_again(&mut self, reach: &mut impl Reach<I, S>) {
@@ -312,13 +323,12 @@ impl<I: Copy + PartialEq, S> Broadcast<I, S> {
         self.staged = staged;
     }
 
-    fn mail_out(&mut self, bucket: Bucket, mail: &Arc<Publication>, reach: &mut impl Reach<I, S>) {
-        for to in self.presence.shards(bucket).filter(|to| *to != self.shard) {
+    fn mail_out(&mut self, bucket: Bucket, block: &Arc<Publication>, reach: &mut impl Reach<I, S>) {
+        let others = self.presence.shards(bucket).filter(|(to, _)| *to != self.shard);
+        for (to, generation) in others {
+            let mail = Mail { publication: Arc::clone(block), generation };
             // Behind what already waits, or it would overtake.
-            let sent = match self.held[to].is_empty() {
-                true => reach.mail(to, Arc::clone(mail)),
-                false => Err(Arc::clone(mail)),
-            };
+            let sent = if self.held[to].is_empty() { reach.mail(to, mail) } else { Err(mail) };
             if let Err(mail) = sent {
                 self.held[to].push_back(mail);
                 self.held_mails += 1;

@@ -1,27 +1,29 @@
-//! Which shards may have members on a path: what a publisher looks at before it mails.
+//! Which shards have members on a path: what a publisher looks at before it mails.
 //!
-//! Path names are hashed into buckets; each bucket has a bit for each shard. A shard sets its bit
-//! when it makes its first room in the bucket, which is before the 101 of that room's first member
-//! is written, and clears it when it frees its last. So whoever knows, by any message however
-//! indirect, that a subscriber's handshake is complete publishes after the bit was set, and its
-//! mail goes there: no announcement can be late, because there is none. Two paths in one bucket, or
-//! a room that is just gone, cost a mail that finds no room.
+//! Path names are hashed into buckets; for each bucket every shard has a generation, a number that is
+//! odd while the shard has rooms there. A shard makes it odd with its first room in the bucket,
+//! which is before the 101 of that room's first member is written, and even with its last. So
+//! whoever knows, by any message however indirect, that a subscriber's handshake is complete
+//! publishes after that, and its mail goes there: no announcement can be late, because there is none.
 //!
-//! The bits are the one thing that hubs share without mails. A bit has a single writer, its shard.
+//! A mail carries the generation that it was sent to. One that was meant for members who are all
+//! gone is dropped, so that a newcomer never gets an old block and then misses one in between.
+//! Two paths in one bucket cost a mail that finds no room.
+//!
+//! The generations are the one thing that hubs share without mails. Each has a single writer.
 
 use std::hash::{BuildHasher, RandomState};
-use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 
-/// Enough that some thousands of paths seldom meet; 32 KiB for each 64 shards.
+/// Enough that some thousands of paths seldom meet; 16 KiB for each shard.
 const BUCKETS: usize = 4096;
 
-/// The bits of all shards.
+/// The generations of all shards.
 #[derive(Debug)]
 pub(super) struct Presence {
-    /// `BUCKETS` times `words`.
-    bits: Box<[AtomicU64]>,
-    /// Words of one bucket: 64 shards each.
-    words: usize,
+    /// By bucket, then by shard: a publisher reads neighbours.
+    generations: Box<[AtomicU32]>,
+    shards: usize,
     /// The same keys on every shard; random for each process, so that no peer can aim at a bucket.
     hasher: RandomState,
 }
@@ -30,11 +32,14 @@ pub(super) struct Presence {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Bucket(u16);
 
+/// When a shard's members of a bucket came; no other time has the same, until 2^31 later.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Generation(u32);
+
 impl Presence {
     pub(super) fn new(shards: usize) -> Self {
-        let words = shards.div_ceil(64).max(1);
-        let bits = (0..BUCKETS * words).map(|_| AtomicU64::new(0)).collect();
-        Self { bits, words, hasher: RandomState::new() }
+        let generations = (0..BUCKETS * shards).map(|_| AtomicU32::new(0)).collect();
+        Self { generations, shards, hasher: RandomState::new() }
     }
 
     /// The bucket of a path's name.
@@ -42,30 +47,20 @@ impl Presence {
         Bucket((self.hasher.hash_one(name) % BUCKETS as u64) as u16)
     }
 
-    /// Shards with rooms in the bucket, in order.
-    pub(super) fn shards(&self, bucket: Bucket) -> impl Iterator<Item = usize> {
-        let words = &self.bits[usize::from(bucket.0) * self.words..][..self.words];
-        words.iter().enumerate().flat_map(|(at, word)| {
-            let mut left = word.load(SeqCst);
-            std::iter::from_fn(move || {
-                let bit = left.trailing_zeros() as usize;
-                left &= left.checked_sub(1)?;
-                Some(at * 64 + bit)
-            })
-        })
+    fn of(&self, bucket: Bucket) -> &[AtomicU32] {
+        &self.generations[usize::from(bucket.0) * self.shards..][..self.shards]
     }
 
-    fn set(&self, bucket: Bucket, shard: usize, present: bool) {
-        let word = &self.bits[usize::from(bucket.0) * self.words + shard / 64];
-        if present {
-            word.fetch_or(1 << (shard % 64), SeqCst);
-        } else {
-            word.fetch_and(!(1 << (shard % 64)), SeqCst);
-        }
+    /// Shards with rooms in the bucket, in order, and their generations.
+    pub(super) fn shards(&self, bucket: Bucket) -> impl Iterator<Item = (usize, Generation)> {
+        self.of(bucket).iter().enumerate().filter_map(|(shard, generation)| {
+            let now = generation.load(SeqCst);
+            (now % 2 == 1).then_some((shard, Generation(now)))
+        })
     }
 }
 
-/// One shard's rooms counted by bucket: it alone sets its bits.
+/// One shard's rooms counted by bucket: it alone moves its generations.
 #[derive(Debug)]
 pub(super) struct OwnRooms {
     shard: usize,
@@ -82,7 +77,7 @@ impl OwnRooms {
         let count = &mut self.counts[usize::from(bucket.0)];
         *count += 1;
         if *count == 1 {
-            presence.set(bucket, self.shard, true);
+            presence.of(bucket)[self.shard].fetch_add(1, SeqCst);
         }
     }
 
@@ -91,8 +86,13 @@ impl OwnRooms {
         let count = &mut self.counts[usize::from(bucket.0)];
         *count -= 1;
         if *count == 0 {
-            presence.set(bucket, self.shard, false);
+            presence.of(bucket)[self.shard].fetch_add(1, SeqCst);
         }
+    }
+
+    /// Whether a mail was sent to those who are here now.
+    pub(super) fn is_now(&self, presence: &Presence, bucket: Bucket, sent: Generation) -> bool {
+        presence.of(bucket)[self.shard].load(SeqCst) == sent.0
     }
 }
 
@@ -101,11 +101,11 @@ mod tests {
     use super::*;
 
     fn shards(presence: &Presence, bucket: Bucket) -> Vec<usize> {
-        presence.shards(bucket).collect()
+        presence.shards(bucket).map(|(shard, _)| shard).collect()
     }
 
     #[test]
-    fn a_bit_stands_while_the_shard_has_a_room_in_the_bucket() {
+    fn a_shard_is_present_while_it_has_a_room_in_the_bucket() {
         let presence = Presence::new(130);
         let bucket = presence.bucket(b"/a");
         for shard in [0, 63, 64, 129] {
@@ -119,8 +119,22 @@ mod tests {
         }
         let mut all: Vec<OwnRooms> = (0..130).map(OwnRooms::new).collect();
         all.iter_mut().for_each(|own| own.made(&presence, bucket));
-        assert!(presence.shards(bucket).eq(0..130));
+        assert!(presence.shards(bucket).map(|(shard, _)| shard).eq(0..130));
         assert_eq!(shards(&presence, Bucket((bucket.0 + 1) % BUCKETS as u16)), []);
+    }
+
+    #[test]
+    fn a_generation_does_not_come_back() {
+        let presence = Presence::new(2);
+        let bucket = presence.bucket(b"/a");
+        let mut own = OwnRooms::new(1);
+        own.made(&presence, bucket);
+        let (_, sent) = presence.shards(bucket).next().unwrap();
+        assert!(own.is_now(&presence, bucket, sent));
+        own.freed(&presence, bucket);
+        assert!(!own.is_now(&presence, bucket, sent));
+        own.made(&presence, bucket);
+        assert!(!own.is_now(&presence, bucket, sent));
     }
 
     #[test]

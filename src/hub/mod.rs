@@ -1,0 +1,6 @@
+//! Floor 3: the server's App.
+mod broadcast;
+mod presence;
+mod room;
+mod rooms;
+mod stage;
