@@ -25,7 +25,6 @@
 
 pub mod config;
 pub mod conn;
-pub mod hub;
 pub mod limits;
 pub mod shard;
 pub mod wire;
