@@ -101,7 +101,7 @@ impl Pool {
     /// An empty buffer for at least `need` bytes; for `hope` bytes if such a one lies free.
     pub fn take(&mut self, need: usize, hope: usize) -> Buffer {
         let least = class_for(need);
-        let wish = class_for(hope);
+        let wish = class_for(hope.max(need));
         let found = (wish..CLASSES.min(wish + 2))
             .chain(least..wish.min(CLASSES))
             .find_map(|class| self.free[class].pop());
@@ -169,6 +169,14 @@ mod tests {
         pool.give(large);
         assert_eq!(pool.take(10, 1 << 20).capacity(), 1 << 20);
         assert_eq!(pool.take(10, 1 << 20).capacity(), 1024);
+    }
+
+    #[test]
+    fn a_free_buffer_that_is_too_small_is_left_alone() {
+        let mut pool = Pool::default();
+        let small = pool.take(10, 0);
+        pool.give(small);
+        assert!(pool.take(2000, 0).capacity() >= 2000);
     }
 
     #[test]

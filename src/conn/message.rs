@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::buffer::Buffer;
+use super::buffer::{Buffer, Pool};
 use crate::wire::frame::Opcode;
 
 /// Text or binary.
@@ -57,6 +57,15 @@ impl Message<'_> {
             Body::InPlace { frame, header, .. } => &frame[*header..],
             Body::Pooled(buffer) => buffer.payload(),
             Body::Taken => &[],
+        }
+    }
+
+    /// Gives a reassembled message's buffer back. Owed for each message once the App is done with
+    /// it: the pool counts what it lends, and the count is what memory limits go by.
+    #[inline]
+    pub fn reclaim(self, pool: &mut Pool) {
+        if let Body::Pooled(buffer) = self.body {
+            pool.give(buffer);
         }
     }
 }
