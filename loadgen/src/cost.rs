@@ -60,8 +60,8 @@ pub struct ServerCost {
     pub kernel: KernelGrowth,
 }
 
-/// Growth of kernel memory from idle to connected, of the whole machine and so of both ends when both
-/// are on it. Negative when something else gave memory back.
+/// Growth of kernel memory from idle to connected, of the whole machine and so of both ends when
+/// both are on it. Negative when something else gave memory back.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct KernelGrowth {
     /// TCP sockets in use.
@@ -94,7 +94,8 @@ pub struct CostError {
     pub error: std::io::Error,
 }
 
-/// Watches both sides through the phases of a run. Call its methods in the order in which they stand.
+/// Watches both sides through the phases of a run. Its methods are called in the order in which
+/// they stand.
 #[derive(Debug)]
 pub struct Watch {
     server: Option<Server>,
@@ -262,8 +263,9 @@ impl GeneratorHealth {
         if wall > 0.0 { 100.0 * time.as_secs_f64() / wall } else { 0.0 }
     }
 
-    /// The cores that threads share, each with the share that all threads bound to it used together, in
-    /// percent of the cores. Threads that may run on several cores are charged to those together.
+    /// The cores that threads share, each with the share that all threads bound to it used
+    /// together, in percent of the cores. Threads that may run on several cores are charged to
+    /// those together.
     pub fn core_percents(&self) -> Vec<(&[usize], f64)> {
         let mut groups: Vec<(&[usize], Duration)> = Vec::new();
         for thread in &self.threads {

@@ -20,5 +20,6 @@
 pub mod cli;
 pub mod cost;
 pub mod human;
+pub mod judge;
 pub mod measure;
 pub mod progress;

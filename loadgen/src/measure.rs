@@ -1,7 +1,7 @@
 //! What one thread measures, and how the threads' figures become one: by addition.
 //!
-//! A [`Recorder`] and a [`Tally`] belong to one thread; nothing here is shared, locked or atomic, and
-//! nothing here reads a clock. Percentiles are read only after everything is added up.
+//! A [`Recorder`] and a [`Tally`] belong to one thread; nothing here is shared, locked or atomic,
+//! and nothing here reads a clock. Percentiles are read only after everything is added up.
 
 mod outcome;
 mod tally;
@@ -86,9 +86,9 @@ pub enum Phase {
 
 /// Histograms of one thread, each made when first used.
 ///
-/// A full set has 28,672 buckets of 4 bytes for each kind and phase, of which only the touched pages
-/// become resident. A bucket that reaches 2^32 - 1 stays there: six hours of one thread's whole
-/// capacity within a thousandth of one latency.
+/// A full set has 28,672 buckets of 4 bytes for each kind and phase, of which only the touched
+/// pages become resident. A bucket that reaches 2^32 - 1 stays there: six hours of one thread's
+/// whole capacity within a thousandth of one latency.
 #[derive(Default)]
 pub struct Recorder {
     slots: [[Option<Box<Histogram<u32>>>; 2]; Kind::ALL.len()],

@@ -65,8 +65,8 @@ pub fn rate_or_off(text: &str) -> Result<OrOff<f64>, String> {
     if text == "off" { Ok(OrOff(None)) } else { rate(text).map(|value| OrOff(Some(value))) }
 }
 
-/// A value that may be turned off by the word `off`. A newtype, because an `Option` in a flag's type
-/// means to clap that the flag may be absent.
+/// A value that may be turned off by the word `off`. A newtype, because an `Option` in a flag's
+/// type means to clap that the flag may be absent.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct OrOff<T>(pub Option<T>);
 

@@ -1,4 +1,5 @@
-//! The kernel's files under `/proc`, read and parsed. Parsers take text, so that they can be tested.
+//! The kernel's files under `/proc`, read and parsed. Parsers take text, so that they can be
+//! tested.
 
 use std::fs;
 use std::io;
@@ -72,8 +73,8 @@ pub(super) fn cpu_in_ticks(process: &Path) -> io::Result<Duration> {
     Ok(Duration::from_secs_f64(ticks as f64 / per_second as f64))
 }
 
-/// `stat`: fields 14 and 15 are user and system time in ticks (`proc_pid_stat(5)`). The name, field 2,
-/// may hold spaces and parentheses, so counting begins after its last one.
+/// `stat`: fields 14 and 15 are user and system time in ticks (`proc_pid_stat(5)`). The name,
+/// field 2, may hold spaces and parentheses, so counting begins after its last one.
 pub(super) fn stat_ticks(text: &str) -> Option<u64> {
     let (_, rest) = text.rsplit_once(')')?;
     let mut fields = rest.split_ascii_whitespace().skip(11);

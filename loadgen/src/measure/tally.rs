@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use super::Latency;
 
-/// Counts of one thread, or of all of them added up. Message counts are those of the measured window,
-/// by intended send time; connection counts are those of the whole run.
+/// Counts of one thread, or of all of them added up. Message counts are those of the measured
+/// window, by intended send time; connection counts are those of the whole run.
 #[derive(Clone, PartialEq, Default, Debug)]
 pub struct Tally {
     /// Connections asked for.

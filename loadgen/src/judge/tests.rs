@@ -1,0 +1,179 @@
+//! Each rule from both sides of its border, and what follows when several are broken.
+
+use std::time::Duration;
+
+use super::*;
+use crate::cost::{GeneratorHealth, ThreadUse};
+use crate::measure::{Phase, Phases, Recorder};
+use clap::Parser;
+
+const MS: u64 = 1_000_000;
+
+fn plan(args: &[&str]) -> Plan {
+    let args = ["loadgen"].iter().chain(args);
+    crate::cli::Args::try_parse_from(args).unwrap().plan().unwrap()
+}
+
+fn latencies(outcome: &mut Outcome, kind: Kind, ns: u64) {
+    let mut recorder = Recorder::new();
+    (0..1000).for_each(|_| recorder.record(kind, Phase::Measure, ns));
+    outcome.latencies.add(&recorder);
+}
+
+fn thread(core: &[usize], cpu_ms: u64, waited_ms: u64) -> ThreadUse {
+    ThreadUse {
+        name: format!("loadgen-{}", core[0]),
+        cores: core.to_vec(),
+        cpu: Duration::from_millis(cpu_ms),
+        waited: Duration::from_millis(waited_ms),
+    }
+}
+
+/// A run of ten seconds in which nothing is wrong.
+fn sound() -> Outcome {
+    let mut outcome = Outcome {
+        rate_requested: Some(1000.0),
+        phases: Phases { measure: Duration::from_secs(10), ..Phases::default() },
+        generator: GeneratorHealth {
+            threads: vec![thread(&[0], 1000, 50), thread(&[1], 1200, 50)],
+            wall: Duration::from_secs(10),
+        },
+        ..Outcome::default()
+    };
+    outcome.tally.requested = 1000;
+    outcome.tally.established = 1000;
+    outcome.tally.sent = 10_000;
+    outcome.tally.received = 10_000;
+    outcome
+}
+
+fn verdict_of(change: impl FnOnce(&mut Outcome)) -> (Verdict, Vec<String>) {
+    let mut outcome = sound();
+    change(&mut outcome);
+    let judgement = judge(&plan(&["--rate", "1000"]), &outcome);
+    (judgement.verdict, judgement.reasons)
+}
+
+#[track_caller]
+fn valid(change: impl FnOnce(&mut Outcome)) {
+    assert_eq!(verdict_of(change), (Verdict::Valid, vec![]));
+}
+
+#[track_caller]
+fn faulted(verdict: Verdict, reason: &str, change: impl FnOnce(&mut Outcome)) {
+    let (found, reasons) = verdict_of(change);
+    assert_eq!(found, verdict, "{reasons:?}");
+    assert_eq!(reasons.len(), 1, "{reasons:?}");
+    assert!(reasons[0].contains(reason), "{reasons:?}");
+}
+
+#[test]
+fn a_sound_run_is_valid() {
+    valid(|_| {});
+}
+
+#[test]
+fn achieved_rate() {
+    valid(|outcome| outcome.tally.sent = 9_900);
+    faulted(Verdict::Inconclusive, "989.9 messages a second were sent of the 1,000", |outcome| {
+        outcome.tally.sent = 9_899;
+    });
+    valid(|outcome| {
+        outcome.rate_requested = None;
+        outcome.tally.sent = 10;
+    });
+}
+
+#[test]
+fn send_lag_counts_only_over_both_bounds() {
+    // Long, but a twentieth of the response.
+    valid(|outcome| {
+        latencies(outcome, Kind::SendLag, 5 * MS);
+        latencies(outcome, Kind::Response, 100 * MS);
+    });
+    // Half of the response, but short.
+    valid(|outcome| {
+        latencies(outcome, Kind::SendLag, 999_000);
+        latencies(outcome, Kind::Response, 2 * MS);
+    });
+    faulted(Verdict::GeneratorBound, "send lag p99 1.10ms", |outcome| {
+        latencies(outcome, Kind::SendLag, 1_100_000);
+        latencies(outcome, Kind::Response, 10 * MS);
+    });
+    valid(|outcome| {
+        latencies(outcome, Kind::SendLag, 1_100_000);
+        latencies(outcome, Kind::Response, 12 * MS);
+    });
+    faulted(Verdict::GeneratorBound, "delivery p99", |outcome| {
+        latencies(outcome, Kind::SendLag, 3 * MS);
+        latencies(outcome, Kind::Delivery, 10 * MS);
+    });
+}
+
+#[test]
+fn cores_filled_by_all_threads_together() {
+    valid(|outcome| outcome.generator.threads = vec![thread(&[0], 8_500, 0)]);
+    faulted(Verdict::GeneratorBound, "86 % of core 0", |outcome| {
+        outcome.generator.threads = vec![thread(&[0], 8_600, 0)];
+    });
+    faulted(Verdict::GeneratorBound, "90 % of core 1", |outcome| {
+        outcome.generator.threads =
+            vec![thread(&[1], 4_500, 0), thread(&[0], 4_500, 0), thread(&[1], 4_500, 0)];
+    });
+    valid(|outcome| outcome.generator.threads = vec![thread(&[0, 1], 4_200, 0); 4]);
+    faulted(Verdict::GeneratorBound, "loadgen-0 used 86 % of a core", |outcome| {
+        outcome.generator.threads = vec![thread(&[0, 1], 8_600, 0)];
+    });
+    faulted(Verdict::GeneratorBound, "86 % of 2 cores", |outcome| {
+        outcome.generator.threads = vec![thread(&[0, 1], 4_300, 0); 4];
+    });
+}
+
+#[test]
+fn threads_that_wait_for_a_core() {
+    valid(|outcome| outcome.generator.threads = vec![thread(&[0], 4_500, 4_000)]);
+    faulted(Verdict::Inconclusive, "ran 45 % of the time and waited 41 % for core 0", |outcome| {
+        outcome.generator.threads = vec![thread(&[1], 100, 0), thread(&[0], 4_500, 4_100)];
+    });
+}
+
+#[test]
+fn connections() {
+    valid(|outcome| outcome.tally.established = 990);
+    faulted(Verdict::Inconclusive, "989 connections were established of the 1,000", |outcome| {
+        outcome.tally.established = 989;
+    });
+    faulted(Verdict::Inconclusive, "11 of them ended early", |outcome| {
+        outcome.tally.closed_early = 11;
+    });
+}
+
+#[test]
+fn nothing_sent_or_nothing_answered() {
+    faulted(Verdict::Inconclusive, "none of 10,000 messages", |outcome| {
+        outcome.tally.received = 0;
+    });
+    let mut outcome = sound();
+    outcome.rate_requested = None;
+    (outcome.tally.sent, outcome.tally.received) = (0, 0);
+    assert_eq!(judge(&plan(&["--mode", "idle"]), &outcome).verdict, Verdict::Valid);
+    let closed = judge(&plan(&[]), &outcome);
+    assert_eq!(closed.verdict, Verdict::Inconclusive);
+    assert!(closed.reasons[0].contains("no message was sent"), "{closed:?}");
+}
+
+#[test]
+fn a_bound_generator_explains_the_rest() {
+    let (verdict, reasons) = verdict_of(|outcome| {
+        outcome.generator.threads = vec![thread(&[0], 9_500, 400)];
+        outcome.tally.sent = 5_000;
+    });
+    assert_eq!(verdict, Verdict::GeneratorBound);
+    assert_eq!(reasons.len(), 2, "{reasons:?}");
+    assert!(reasons[0].contains("core 0") && reasons[1].contains("under 99 %"), "{reasons:?}");
+}
+
+#[test]
+fn unknown_threads_are_not_judged() {
+    valid(|outcome| outcome.generator = GeneratorHealth::default());
+}
