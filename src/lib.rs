@@ -17,7 +17,7 @@
 //! - One connection's error never ends a shard. A full mailbox is a counted outcome, never a wait.
 //! - A data-plane thread does not allocate per message in steady state, takes no lock, and writes
 //!   no log line per message.
-//! - `unsafe` stands in the SIMD bodies of `wire/mask` and in `shard/tables`, nowhere else.
+//! - `unsafe` stands in the SIMD bodies of `wire/mask` and in `shard/os`, nowhere else.
 //!
 //! # Deliberate absences
 //!

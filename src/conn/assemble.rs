@@ -171,6 +171,11 @@ impl Partial {
         valid.map_err(|_| Violation::InvalidUtf8)
     }
 
+    /// Bytes of its buffer.
+    pub(super) fn memory(&self) -> usize {
+        self.assembly.as_ref().map_or(0, |assembly| assembly.buffer.capacity())
+    }
+
     /// Gives its buffer back.
     pub(super) fn release(&mut self, gear: &mut Gear) {
         self.tail_len = 0;

@@ -24,6 +24,8 @@ pub struct Gear {
     pub pool: Pool,
     /// What the current connection sends.
     pub stage: Stage,
+    /// Messages that were sent, since the loop last asked.
+    pub sent: u64,
     /// The coarse clock, set by the loop.
     pub now: Tick,
     pub(super) partials: Vec<Box<Partial>>,
@@ -40,6 +42,7 @@ impl Gear {
             masker: Masker::detect(),
             pool: Pool::default(),
             stage: Stage::default(),
+            sent: 0,
             now: Tick(0),
             partials: Vec::new(),
             shared: Rc::new(Cell::new(0)),

@@ -244,6 +244,11 @@ impl Conn {
         }
     }
 
+    /// Bytes it holds: what it owes and what is half received.
+    pub fn memory(&self) -> usize {
+        self.pending() + self.partial.as_ref().map_or(0, |partial| partial.memory())
+    }
+
     fn release(&mut self, gear: &mut Gear) {
         if let Some(mut partial) = self.partial.take() {
             partial.release(gear);

@@ -39,6 +39,7 @@ impl Sender<'_> {
         let open = matches!(self.conn.phase, Phase::Open);
         if open {
             stage_frame(self.gear, fin, opcode, payload);
+            self.gear.sent += u64::from(fin && !opcode.is_control());
         }
         open
     }
@@ -50,6 +51,7 @@ impl Sender<'_> {
         if !matches!(self.conn.phase, Phase::Open) {
             return false;
         }
+        self.gear.sent += 1;
         let len = message.payload().len();
         if len <= COPY_BELOW || self.gear.settings.side == Side::Client {
             stage_frame(self.gear, true, message.kind.opcode(), message.payload());

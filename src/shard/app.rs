@@ -6,10 +6,10 @@
 
 use std::time::Instant;
 
+use super::context::Cx;
 use super::net::Net;
 use super::peers::{Peer, Peers};
 use super::slab::ConnId;
-use super::Cx;
 use crate::conn::{Control, End, Message};
 use crate::wire::handshake::{Refusal, Request};
 
@@ -28,6 +28,8 @@ pub trait App: Sized {
     type State;
     /// What shards send each other.
     type Mail: Send + 'static;
+    /// What is left of it when the shard ends.
+    type Outcome: Send + 'static;
     /// Whether [`Cx::now`] is read afresh for each read and [`App::flushed`] is called. A server that
     /// looks at no clock saves 25 ns each time.
     const PRECISE: bool;
@@ -99,4 +101,7 @@ pub trait App: Sized {
     ) -> bool {
         false
     }
+
+    /// The shard has ended and every connection is closed.
+    fn finish(self) -> Self::Outcome;
 }

@@ -1,0 +1,131 @@
+//! An App's view of connections: the one whose turn it is, and any other by id.
+
+use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use super::core::{Core, Slot};
+use super::net::Net;
+use super::slab::ConnId;
+use crate::conn::{Admission, Conn, ConnectFault, Gear, Sender, Shared, Upgrade};
+
+/// One connection in a hook.
+#[derive(Debug)]
+pub struct Peer<'a, S> {
+    /// Its name.
+    pub id: ConnId,
+    /// The App's own data for it.
+    pub state: &'a mut S,
+    /// The way to it. What is sent is written once the hook, or the read turn, is over.
+    pub tx: Sender<'a>,
+    pub(super) paused: &'a mut bool,
+}
+
+impl<S> Peer<'_, S> {
+    /// Reads no more from it until [`Peers::resume`]. What was read already still comes.
+    pub fn pause_reading(&mut self) {
+        *self.paused = true;
+    }
+}
+
+/// A connection to make.
+#[derive(Clone, Debug)]
+pub struct Dial {
+    /// The server.
+    pub to: SocketAddr,
+    /// The source address; `None` leaves it to the system.
+    pub from: Option<IpAddr>,
+    /// What to ask for.
+    pub upgrade: Rc<Upgrade>,
+}
+
+/// What became of shared frames for one member.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Published {
+    /// The socket took all of it.
+    Sent,
+    /// A reference is kept until the socket takes the rest.
+    Queued,
+    /// The member was over its water mark and is being closed.
+    Slow,
+    /// It is closing or gone.
+    Gone,
+}
+
+/// Every connection of the shard.
+pub struct Peers<'a, N: Net, S> {
+    pub(super) core: &'a mut Core<N, S>,
+}
+
+impl<N: Net, S> Peers<'_, N, S> {
+    /// One connection, while it is here. What was sent to the one asked for before is written now.
+    pub fn get(&mut self, id: ConnId) -> Option<Peer<'_, S>> {
+        self.core.turn_to(id);
+        let Core { slab, gear, .. } = &mut *self.core;
+        slab.get_mut(id)?.peer(id, gear)
+    }
+
+    /// Takes shared frames into this shard, once for all its members.
+    pub fn share(&self, bytes: Arc<[u8]>) -> Shared {
+        Shared::new(bytes, self.core.gear.shared())
+    }
+
+    /// Sends shared frames of so many messages to one member: straight from where they lie, keeping a
+    /// reference only for what its socket does not take.
+    pub fn publish(&mut self, id: ConnId, shared: &Shared, messages: u32) -> Published {
+        self.core.turn_to(ConnId::NONE);
+        let core = &mut *self.core;
+        let Some(slot) = core.slab.get_mut(id) else { return Published::Gone };
+        match slot.conn.admit(shared.bytes().len(), &mut core.gear) {
+            Admission::Closed => return Published::Gone,
+            Admission::Slow => {
+                core.flush(id, None);
+                return Published::Slow;
+            }
+            Admission::Taken => {}
+        }
+        core.counters().messages_out.add(messages.into());
+        if core.write_shared(id, shared) { Published::Sent } else { Published::Queued }
+    }
+
+    /// Reads from it again.
+    pub fn resume(&mut self, id: ConnId) {
+        if let Some(slot) = self.core.slab.get_mut(id) {
+            slot.paused_by_app = false;
+            self.core.queue(id);
+        }
+    }
+
+    /// Client: begins a connection. Its further fate comes through the App's hooks.
+    pub fn connect(&mut self, dial: Dial, state: S) -> Result<ConnId, (S, ConnectFault)> {
+        let mut stream = match self.core.net.connect(dial.to, dial.from) {
+            Ok(stream) => stream,
+            Err(fault) => return Err((state, fault)),
+        };
+        let conn = Conn::client(dial.upgrade, &self.core.gear);
+        // The socket is registered under its id, and the id is known once the slot is taken.
+        let id = self.core.slab.next_id();
+        if self.core.net.register(&mut stream, id, true).is_err() {
+            return Err((state, ConnectFault::Other("the poll takes no more sockets")));
+        }
+        let mut slot = Slot::new(stream, conn, Some(state));
+        slot.connecting = true;
+        slot.watches_writable = true;
+        self.core.admit(slot);
+        Ok(id)
+    }
+
+    /// Bytes of connections' memory on this shard: half-received messages and what peers have not taken.
+    pub fn buffered(&self) -> usize {
+        self.core.gear.buffered()
+    }
+}
+
+impl<T, S> Slot<T, S> {
+    /// The App's view, once it has put its own data there.
+    #[inline]
+    pub(super) fn peer<'a>(&'a mut self, id: ConnId, gear: &'a mut Gear) -> Option<Peer<'a, S>> {
+        let state = self.state.as_mut()?;
+        Some(Peer { id, state, tx: self.conn.sender(gear), paused: &mut self.paused_by_app })
+    }
+}

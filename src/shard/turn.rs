@@ -1,0 +1,80 @@
+//! One connection's events, from its input to its App.
+
+use super::app::App;
+use super::context::Cx;
+use super::core::Slot;
+use super::slab::ConnId;
+use crate::conn::{Control, Event, Gear, Input};
+use crate::wire::handshake::parse_request;
+
+/// Feeds every event of the input to the App. Answers gather in the gear's stage.
+#[inline]
+pub(super) fn events<T, A: App>(
+    slot: &mut Slot<T, A::State>,
+    id: ConnId,
+    gear: &mut Gear,
+    app: &mut A,
+    cx: &mut Cx<'_, A::Mail>,
+    input: &mut Input<'_>,
+) {
+    while let Some(event) = slot.conn.next(input, gear) {
+        match event {
+            Event::Message(mut message) => {
+                cx.counters().messages_in.add(1);
+                if let Some(mut peer) = slot.peer(id, gear) {
+                    app.message(cx, &mut peer, &mut message);
+                }
+                message.give_back(&mut gear.pool);
+            }
+            Event::Control(control) => {
+                if matches!(control, Control::Ping(_)) {
+                    cx.counters().pings_in.add(1);
+                }
+                if let Some(mut peer) = slot.peer(id, gear) {
+                    app.control(cx, &mut peer, control);
+                }
+            }
+            Event::Head(head) => upgrade(slot, id, &head, gear, app, cx),
+            Event::Opened => opened(slot, id, gear, app, cx),
+        }
+    }
+}
+
+/// Server: a whole request head. The App decides, the connection answers.
+fn upgrade<T, A: App>(
+    slot: &mut Slot<T, A::State>,
+    id: ConnId,
+    head: &[u8],
+    gear: &mut Gear,
+    app: &mut A,
+    cx: &mut Cx<'_, A::Mail>,
+) {
+    let outcome = parse_request(head)
+        .and_then(|request| app.accept(cx, &request).map(|welcome| (welcome, request.accept())));
+    match outcome {
+        Ok((welcome, key)) => {
+            slot.conn.accept(&key, welcome.protocol.as_deref(), gear);
+            slot.state = Some(welcome.state);
+            opened(slot, id, gear, app, cx);
+        }
+        Err(refusal) => {
+            cx.counters().refused.add(1);
+            slot.conn.refuse(&refusal, gear);
+        }
+    }
+}
+
+fn opened<T, A: App>(
+    slot: &mut Slot<T, A::State>,
+    id: ConnId,
+    gear: &mut Gear,
+    app: &mut A,
+    cx: &mut Cx<'_, A::Mail>,
+) {
+    slot.opened = true;
+    cx.counters().opened.add(1);
+    cx.counters().open.add(1);
+    if let Some(mut peer) = slot.peer(id, gear) {
+        app.open(cx, &mut peer);
+    }
+}
