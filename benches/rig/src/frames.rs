@@ -1,4 +1,5 @@
-//! The few frames a bench client writes and reads (RFC 6455 5.2), apart from the library on purpose.
+//! The few frames a bench client writes and reads (RFC 6455 5.2), apart from the library on
+//! purpose.
 
 use crate::options::{Options, Payload};
 use std::io::{self, Read};
