@@ -58,13 +58,19 @@ impl Chunk {
     }
 }
 
-/// The queue. Invariant: `bytes` is the sum of all chunks' remaining bytes.
+/// The queue.
+///
+/// Invariants: `bytes` is the sum of all chunks' remaining bytes; every chunk ends where a frame
+/// ends; only the first can have lost a part to the socket, and then `begun` is set;
+/// `pongs_end <= bytes`.
 #[derive(Debug, Default)]
 pub struct Outbox {
     chunks: VecDeque<Chunk>,
     bytes: usize,
     begun: bool,
     pongs: usize,
+    pong_staged: bool,
+    pongs_end: usize,
     last_pong: Option<(u8, [u8; MAX_CONTROL])>,
 }
 
@@ -81,8 +87,15 @@ impl Outbox {
         self.bytes == 0 && self.last_pong.is_none()
     }
 
+    /// What it takes of memory: the bytes owed, and the queue's own room for each chunk. Shared
+    /// frames of a few bytes would cost ten times their length unseen.
+    pub fn cost(&self) -> usize {
+        self.bytes + self.chunks.len() * size_of::<Chunk>()
+    }
+
     /// Takes all of the stage except its first `skip` bytes, which the socket took.
     pub fn absorb(&mut self, stage: &mut Stage, input: &[u8], mut skip: usize, pool: &mut Pool) {
+        debug_assert!(skip == 0 || self.chunks.is_empty(), "written past what is owed");
         self.begun |= skip > 0 && skip < stage.len();
         stage.drain(input, |part| match part {
             Drained::Bytes(bytes) => {
@@ -96,19 +109,28 @@ impl Outbox {
                 self.own(buffer, start + gone, pool);
             }
         });
+        if std::mem::take(&mut self.pong_staged) {
+            self.pongs_end = self.bytes;
+        }
     }
 
-    fn copy(&mut self, mut bytes: &[u8], pool: &mut Pool) {
-        self.bytes += bytes.len();
-        if let Some(Chunk::Owned { buffer, .. }) = self.chunks.back_mut() {
-            let fits = bytes.len().min(buffer.room().len());
-            buffer.extend(fits).copy_from_slice(&bytes[..fits]);
-            bytes = &bytes[fits..];
+    /// Never divides `bytes` between two chunks: a cut between them would leave half a frame.
+    fn copy(&mut self, bytes: &[u8], pool: &mut Pool) {
+        if bytes.is_empty() {
+            return;
         }
-        if !bytes.is_empty() {
-            let mut buffer = pool.take(bytes.len(), 0);
-            buffer.extend(bytes.len()).copy_from_slice(bytes);
-            self.chunks.push_back(Chunk::Owned { buffer, start: HEADROOM });
+        self.bytes += bytes.len();
+        match self.chunks.back_mut() {
+            Some(Chunk::Owned { buffer, .. })
+                if buffer.capacity() - buffer.len() >= bytes.len() =>
+            {
+                buffer.extend(bytes.len()).copy_from_slice(bytes);
+            }
+            _ => {
+                let mut buffer = pool.take(bytes.len(), 0);
+                buffer.extend(bytes.len()).copy_from_slice(bytes);
+                self.chunks.push_back(Chunk::Owned { buffer, start: HEADROOM });
+            }
         }
     }
 
@@ -132,6 +154,7 @@ impl Outbox {
     pub fn admit_pong(&mut self, payload: &[u8], bound: usize) -> bool {
         if self.pongs < bound {
             self.pongs += 1;
+            self.pong_staged = true;
             return true;
         }
         let mut data = [0; MAX_CONTROL];
@@ -140,13 +163,22 @@ impl Outbox {
         false
     }
 
-    /// The pong that was held back, once the queue in front of it is gone.
+    /// The pong that was held back, once the pongs before it are gone; the caller queues it.
+    ///
+    /// Data may still be owed: a peer that reads, but never catches up, has its pongs all the same.
     pub fn held_pong(&mut self) -> Option<(u8, [u8; MAX_CONTROL])> {
-        if self.bytes > 0 {
+        if self.pongs_end > 0 {
             return None;
         }
-        self.pongs = 0;
-        self.last_pong.take()
+        let held = self.last_pong.take();
+        self.pongs = usize::from(held.is_some());
+        self.pong_staged = held.is_some();
+        held
+    }
+
+    /// No pong may follow what is queued now: the peer's close frame has come.
+    pub fn drop_held_pong(&mut self) {
+        self.last_pong = None;
     }
 
     /// The first slices to write.
@@ -157,6 +189,7 @@ impl Outbox {
     /// The socket took `n` bytes.
     pub fn advance(&mut self, mut n: usize, pool: &mut Pool) {
         self.bytes -= n;
+        self.pongs_end = self.pongs_end.saturating_sub(n);
         while let Some(chunk) = self.chunks.front_mut() {
             let left = chunk.bytes().len();
             if n < left {
@@ -183,6 +216,7 @@ impl Outbox {
                 pool.give(buffer);
             }
         }
+        self.pongs_end = self.pongs_end.min(self.bytes);
         self.last_pong = None;
     }
 
