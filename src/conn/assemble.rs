@@ -137,17 +137,17 @@ impl Partial {
 
     /// Room for payload that may be received straight into its buffer, when much is missing.
     ///
-    /// The room is at most what has been received already (or what a free buffer happens to have).
+    /// The room is at most what has been received already (or what a free buffer happens to have):
+    /// a header alone gets none.
     pub(super) fn direct(&mut self, gear: &mut Gear) -> Option<&mut [u8]> {
         let assembly = self.assembly.as_mut().filter(|a| a.missing >= DIRECT)?;
         let missing = assembly.missing as usize;
         let have = assembly.buffer.len();
         if assembly.buffer.room().len() < DIRECT as usize {
-            gear.pool.grow(
-                &mut assembly.buffer,
-                missing.min(have.max(DIRECT as usize)),
-                have + missing,
-            );
+            if have < DIRECT as usize {
+                return None;
+            }
+            gear.pool.grow(&mut assembly.buffer, missing.min(have), have + missing);
         }
         let room = assembly.buffer.room();
         let n = room.len().min(missing);
