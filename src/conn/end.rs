@@ -111,6 +111,11 @@ impl End {
         }
     }
 
+    /// Whether we gave the peer up for a reason of our own: how it then leaves changes nothing.
+    pub(super) fn is_verdict(&self) -> bool {
+        matches!(self, Self::Slow | Self::IdleTimeout)
+    }
+
     /// Metric label.
     pub fn name(&self) -> &'static str {
         Self::NAMES[self.index()]

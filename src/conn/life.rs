@@ -29,6 +29,7 @@ impl Conn {
 
     /// Server: answers 101. What follows the head is frames.
     pub fn accept(&mut self, accept: &AcceptKey, protocol: Option<&str>, gear: &mut Gear) {
+        debug_assert!(self.is_opening(), "one answer to one head");
         let mut bytes = Vec::with_capacity(160);
         write_switching(&mut bytes, accept, protocol);
         gear.stage.copy(&bytes);
@@ -37,6 +38,7 @@ impl Conn {
 
     /// Server: refuses the upgrade, names the reason, and closes. No later byte is interpreted.
     pub fn refuse(&mut self, refusal: &Refusal, gear: &mut Gear) {
+        debug_assert!(self.is_opening(), "one answer to one head");
         let mut bytes = Vec::with_capacity(512);
         refusal.write(&mut bytes);
         gear.stage.copy(&bytes);
@@ -116,7 +118,9 @@ impl Conn {
             return Admission::Closed;
         }
         // One block larger than the mark is still due to a member that owes nothing.
-        if self.pending() > 0 && self.pending() + len > gear.settings.max_pending {
+        if let Some(outbox) = self.outbox.as_ref().filter(|outbox| outbox.len() > 0)
+            && outbox.cost() + len > gear.settings.max_pending
+        {
             self.close_slow(gear);
             return Admission::Slow;
         }
@@ -141,13 +145,16 @@ impl Conn {
         }
     }
 
-    /// Asks the peer to leave: 1001 when open, a refusal when it has not come in yet.
+    /// Asks the peer to leave: 1001 when open, a refusal when it has not come in yet. A client
+    /// that has not come in itself just leaves.
     pub fn go_away(&mut self, gear: &mut Gear) {
-        if self.is_opening() && gear.settings.side == Side::Server {
-            self.refuse(&Refusal::ShuttingDown, gear);
-        } else {
-            let end = End::ClosedByUs(CloseCode::GOING_AWAY);
-            self.begin_close(CloseCode::GOING_AWAY, "server is shutting down", end, gear);
+        match (&self.phase, gear.settings.side) {
+            (Phase::Opening(_), Side::Server) => self.refuse(&Refusal::ShuttingDown, gear),
+            (Phase::Opening(_), Side::Client) => self.gone(End::Shutdown),
+            _ => {
+                let end = End::ClosedByUs(CloseCode::GOING_AWAY);
+                self.begin_close(CloseCode::GOING_AWAY, "server is shutting down", end, gear);
+            }
         }
     }
 
@@ -181,18 +188,28 @@ impl Conn {
     }
 
     pub(super) fn fail(&mut self, violation: Violation, gear: &mut Gear) {
-        if self.reads_frames() {
-            if self.is_open() {
+        let end = match std::mem::replace(&mut self.phase, Phase::Open) {
+            Phase::Open => {
                 stage_close(gear, violation.close_code(), &violation.to_string());
+                End::Violation(violation)
             }
-            self.finish(End::Violation(violation), gear);
-        }
+            Phase::CloseSent(first) if first.is_verdict() => *first,
+            Phase::CloseSent(_) => End::Violation(violation),
+            other => {
+                self.phase = other;
+                return;
+            }
+        };
+        self.finish(end, gear);
     }
 
     /// No frame is read any more; what is owed is written, then FIN.
     fn finish(&mut self, end: End, gear: &mut Gear) {
         self.phase = Phase::Finishing(Box::new(end));
         self.set_deadline(gear.now.plus(gear.settings.close_timeout));
+        if let Some(outbox) = &mut self.outbox {
+            outbox.drop_held_pong();
+        }
         if let Some(mut partial) = self.partial.take() {
             partial.release(gear);
             gear.partials.push(partial);
@@ -217,6 +234,7 @@ impl Conn {
     fn leave(&mut self, end: End) {
         let end = match std::mem::replace(&mut self.phase, Phase::Open) {
             Phase::Finishing(first) | Phase::Gone(first) => *first,
+            Phase::CloseSent(first) if first.is_verdict() => *first,
             _ => end,
         };
         self.gone(end);
@@ -287,12 +305,9 @@ impl Conn {
                 }
             }
             Phase::Opening(_) => self.gone(End::HandshakeTimeout),
-            Phase::CloseSent(end) if matches!(**end, End::Slow | End::IdleTimeout) => {
-                let end = (**end).clone();
-                self.gone(end);
+            Phase::CloseSent(_) | Phase::Finishing(_) | Phase::Gone(_) => {
+                self.leave(End::CloseTimeout);
             }
-            Phase::CloseSent(_) => self.gone(End::CloseTimeout),
-            Phase::Finishing(_) | Phase::Gone(_) => self.leave(End::CloseTimeout),
         }
         false
     }

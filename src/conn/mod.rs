@@ -346,3 +346,6 @@ impl Conn {
         matches!(self.phase, Phase::Open | Phase::CloseSent(_))
     }
 }
+
+#[cfg(test)]
+mod tests;
