@@ -8,7 +8,6 @@ use rand::{Rng, SeedableRng};
 
 use super::assemble::Partial;
 use super::buffer::Pool;
-use super::message::{Body, Message};
 use super::settings::{Settings, Tick};
 use super::stage::Stage;
 use crate::wire::mask::{Key, Masker};
@@ -61,17 +60,6 @@ impl Gear {
         let mut nonce = [0; 16];
         self.keys.fill_bytes(&mut nonce);
         nonce
-    }
-
-    /// Takes a message back once its App has seen it: a reassembled one lies in a buffer of the pool.
-    ///
-    /// To be called for every [`Event::Message`](super::Event::Message); a message that is dropped
-    /// instead counts as lent for ever.
-    #[inline]
-    pub fn reclaim(&mut self, message: Message<'_>) {
-        if let Body::Pooled(buffer) = message.body {
-            self.pool.give(buffer);
-        }
     }
 
     /// The count of bytes that shared frames hold on this shard.

@@ -10,7 +10,7 @@
 //!    straight into a large message's buffer, then [`Conn::received`];
 //! 2. [`Conn::next`] until it gives `None`: each [`Event`] borrows the read buffer, never the
 //!    connection, so that the App may answer through [`Conn::sender`] while it looks at the event;
-//!    a message then goes back by [`Gear::reclaim`];
+//!    a message then goes back by [`Message::reclaim`];
 //! 3. one write of [`Gear::stage`], then [`Conn::settle`] with the number of bytes the socket took
 //!    (if bytes are owed from before, nothing is written first: `settle(0)`, then the outbox);
 //! 4. [`Conn::step`], which says what to do with the socket, and [`Conn::take_deadline`].

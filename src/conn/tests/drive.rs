@@ -264,7 +264,7 @@ fn handle(event: Event<'_>, conn: &mut Conn, gear: &mut Gear, how: Answer, seen:
                 Kind::Text => Seen::Text(payload),
                 Kind::Binary => Seen::Binary(payload),
             });
-            gear.reclaim(message);
+            message.reclaim(&mut gear.pool);
         }
         Event::Control(Control::Ping(data)) => seen.push(Seen::Ping(data.to_vec())),
         Event::Control(Control::Pong(data)) => seen.push(Seen::Pong(data.to_vec())),
