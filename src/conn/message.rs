@@ -50,15 +50,6 @@ impl Message<'_> {
         self.kind
     }
 
-    /// Its buffer, if it has one of its own, goes back to the pool.
-    #[inline]
-    pub(crate) fn give_back(&mut self, pool: &mut Pool) {
-        if let Body::Pooled(buffer) = &mut self.body {
-            pool.give(std::mem::take(buffer));
-            self.body = Body::Taken;
-        }
-    }
-
     /// The payload; empty after an echo has moved it on.
     #[inline]
     pub fn payload(&self) -> &[u8] {

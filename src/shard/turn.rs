@@ -24,7 +24,7 @@ pub(super) fn events<T, A: App>(
                 if let Some(mut peer) = slot.peer(id, gear) {
                     app.message(cx, &mut peer, &mut message);
                 }
-                message.give_back(&mut gear.pool);
+                message.reclaim(&mut gear.pool);
             }
             Event::Control(control) => {
                 if matches!(control, Control::Ping(_)) {
