@@ -149,6 +149,7 @@ fn what_is_allowed_is_not_found() {
             "src/wire/frame.rs",
             "#[cfg(test)]\nmod t { use std::io::Read; use super::super::mask; }",
         ),
+        ("src/conn/tests.rs".into(), "use super::*;".into()),
         sin("src/wire/mask/avx2.rs", "fn f() { unsafe { g() } }"),
         sin("src/wire/mask/avx2.rs", "use super::super::utf8;\nuse super::scalar;"),
         sin("src/shard/os.rs", "#![allow(unsafe_code)]\nfn f() { unsafe { g() } }"),
