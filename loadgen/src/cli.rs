@@ -174,3 +174,6 @@ impl Args {
         self.source_ip.split(',').map(address).collect::<Result<_, _>>().map(Some)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -62,7 +62,7 @@ pub struct ServerCost {
 
 /// Growth of kernel memory from idle to connected, of the whole machine and so of both ends when
 /// both are on it. Negative when something else gave memory back.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug, serde::Serialize)]
 pub struct KernelGrowth {
     /// TCP sockets in use.
     pub sockets: i64,

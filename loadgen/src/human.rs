@@ -13,6 +13,12 @@ pub fn grouped(n: u64) -> String {
     text
 }
 
+/// A count with its noun, in the plural unless it is one: `1 room`, `2 rooms`.
+pub fn counted(n: u64, noun: &str) -> String {
+    let plural = if n == 1 { "" } else { "s" };
+    format!("{} {noun}{plural}", grouped(n))
+}
+
 /// A rate or another number that need not be whole: grouped from 1,000 on, three digits below.
 pub fn decimal(value: f64) -> String {
     match value {
@@ -63,6 +69,10 @@ mod tests {
         for (n, text) in texts.into_iter().chain([(1_234_567, "1,234,567")]) {
             assert_eq!(grouped(n), text);
         }
+        assert_eq!(
+            (counted(1, "room"), counted(1000, "room")),
+            ("1 room".into(), "1,000 rooms".into())
+        );
         assert_eq!(decimal(1999.6), "2,000");
         assert_eq!(decimal(999.95), "1,000");
         assert_eq!(decimal(123.45), "123.5");

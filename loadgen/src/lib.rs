@@ -23,3 +23,4 @@ pub mod human;
 pub mod judge;
 pub mod measure;
 pub mod progress;
+pub mod report;

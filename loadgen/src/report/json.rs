@@ -1,0 +1,248 @@
+//! The result file, schema `plimsoll.loadgen/1`. Programs depend on its names: a field may be
+//! added, never renamed and never given another unit. Times are integer nanoseconds unless the name
+//! ends in `_s` or `_seconds`.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::Finished;
+use crate::cli::plan::{Mode, Pace};
+use crate::cost::{KernelGrowth, us_per_message};
+use crate::judge::Verdict;
+use crate::measure::{Kind, Summary};
+
+/// Name and version of the schema.
+const SCHEMA: &str = "plimsoll.loadgen/1";
+
+#[derive(Serialize)]
+struct Document<'a> {
+    schema: &'static str,
+    verdict: Verdict,
+    verdict_reasons: &'a [String],
+    target: &'a str,
+    embedded: bool,
+    loopback: bool,
+    mode: &'static str,
+    loop_kind: &'static str,
+    seed: u64,
+    connections: Connections<'a>,
+    messages: Messages,
+    integrity: Integrity,
+    pings: Pings,
+    latency: BTreeMap<&'static str, Summary>,
+    /// Samples over 100 s, which count as 100 s in `latency`.
+    latency_overflow: u64,
+    generator: Generator<'a>,
+    broadcast: Option<Broadcast>,
+    server: Option<Server>,
+    phases: Phases,
+    machine: Machine,
+    notes: &'a [String],
+}
+
+#[derive(Serialize)]
+struct Connections<'a> {
+    requested: u64,
+    established: u64,
+    failed: u64,
+    closed_early: u64,
+    errors: &'a BTreeMap<String, u64>,
+}
+
+#[derive(Serialize)]
+struct Messages {
+    sent: u64,
+    received: u64,
+    unanswered: u64,
+    /// 0 in a closed loop and in idle mode, where no rate is asked for.
+    rate_requested: f64,
+    rate_achieved: f64,
+    /// How long the unanswered had been waiting at the end.
+    unanswered_age: Option<Summary>,
+}
+
+#[derive(Serialize)]
+struct Integrity {
+    verified: u64,
+    corrupt: u64,
+    duplicate: u64,
+    reordered: u64,
+}
+
+#[derive(Serialize)]
+struct Pings {
+    sent: u64,
+    unanswered: u64,
+}
+
+#[derive(Serialize)]
+struct Generator<'a> {
+    threads: usize,
+    cpu_seconds: f64,
+    cpu_us_per_message: Option<f64>,
+    busiest_thread_percent: f64,
+    /// Time that all threads together could have run but had no core.
+    waited_seconds: f64,
+    cores: Vec<CoreShare<'a>>,
+}
+
+#[derive(Serialize)]
+struct CoreShare<'a> {
+    cores: &'a [usize],
+    percent: f64,
+}
+
+#[derive(Serialize)]
+struct Broadcast {
+    /// Received / expected, 0 to 1.
+    reach: f64,
+    lost: u64,
+    /// First to last receipt of each publication.
+    spread: Summary,
+    expected: u64,
+    received: u64,
+    duplicate: u64,
+    reordered: u64,
+}
+
+#[derive(Serialize)]
+struct Server {
+    pid: u32,
+    cpu_seconds: f64,
+    cpu_us_per_message: Option<f64>,
+    rss_bytes_idle: u64,
+    rss_bytes_connected: u64,
+    rss_bytes_after: u64,
+    bytes_per_connection: Option<f64>,
+    /// Whether the bytes are those of generator and server together.
+    shared_process: bool,
+    /// Of the whole machine, idle to connected.
+    kernel_growth: KernelGrowth,
+}
+
+#[derive(Serialize)]
+#[expect(clippy::struct_field_names, reason = "the schema's names")]
+struct Phases {
+    connect_s: f64,
+    warmup_s: f64,
+    measure_s: f64,
+}
+
+#[derive(Serialize)]
+struct Machine {
+    kernel: String,
+    architecture: &'static str,
+    cores: usize,
+}
+
+/// The document, indented, with a newline at its end.
+pub fn to_json(finished: Finished<'_>) -> Result<String, simd_json::Error> {
+    let mut text = simd_json::serde::to_string_pretty(&document(finished))?;
+    text.push('\n');
+    Ok(text)
+}
+
+fn document(finished: Finished<'_>) -> Document<'_> {
+    let Finished { plan, outcome, judgement } = finished;
+    let tally = &outcome.tally;
+    let latency = |kind: Kind| Some((kind.name(), outcome.latencies.get(kind)?.summary()));
+    Document {
+        schema: SCHEMA,
+        verdict: judgement.verdict,
+        verdict_reasons: &judgement.reasons,
+        target: &outcome.target,
+        embedded: outcome.embedded,
+        loopback: outcome.loopback,
+        mode: match plan.mode {
+            Mode::Echo => "echo",
+            Mode::Broadcast(_) => "broadcast",
+            Mode::Idle => "idle",
+        },
+        loop_kind: match plan.pace {
+            Pace::Silent => "none",
+            Pace::Closed { .. } => "closed",
+            Pace::Open { .. } => "open",
+        },
+        seed: plan.seed,
+        connections: Connections {
+            requested: tally.requested,
+            established: tally.established,
+            failed: tally.failed,
+            closed_early: tally.closed_early,
+            errors: &tally.errors,
+        },
+        messages: Messages {
+            sent: tally.sent,
+            received: tally.received,
+            unanswered: tally.unanswered,
+            rate_requested: outcome.rate_requested.unwrap_or(0.0),
+            rate_achieved: outcome.rate_achieved(),
+            unanswered_age: Some(tally.unanswered_age.summary()).filter(|age| age.count > 0),
+        },
+        integrity: Integrity {
+            verified: tally.verified,
+            corrupt: tally.corrupt,
+            duplicate: tally.duplicate,
+            reordered: tally.reordered,
+        },
+        pings: Pings { sent: tally.pings_sent, unanswered: tally.pings_unanswered },
+        latency: Kind::ALL.into_iter().filter_map(latency).collect(),
+        latency_overflow: outcome.latencies.overflow,
+        generator: generator(finished),
+        broadcast: tally.broadcast.as_ref().map(|broadcast| Broadcast {
+            reach: broadcast.reach(),
+            lost: broadcast.lost(),
+            spread: broadcast.spread.summary(),
+            expected: broadcast.expected,
+            received: broadcast.received,
+            duplicate: broadcast.duplicate,
+            reordered: broadcast.reordered,
+        }),
+        server: server(finished),
+        phases: Phases {
+            connect_s: outcome.phases.connect.as_secs_f64(),
+            warmup_s: outcome.phases.warmup.as_secs_f64(),
+            measure_s: outcome.phases.measure.as_secs_f64(),
+        },
+        machine: Machine {
+            kernel: kernel(),
+            architecture: std::env::consts::ARCH,
+            cores: std::thread::available_parallelism().map_or(0, usize::from),
+        },
+        notes: &outcome.notes,
+    }
+}
+
+fn generator(finished: Finished<'_>) -> Generator<'_> {
+    let health = &finished.outcome.generator;
+    let shares = health.core_percents().into_iter();
+    Generator {
+        threads: health.threads.len(),
+        cpu_seconds: health.cpu().as_secs_f64(),
+        cpu_us_per_message: us_per_message(health.cpu(), finished.messages()),
+        busiest_thread_percent: health.busiest_thread_percent(),
+        waited_seconds: health.threads.iter().map(|thread| thread.waited.as_secs_f64()).sum(),
+        cores: shares.map(|(cores, percent)| CoreShare { cores, percent }).collect(),
+    }
+}
+
+fn server(finished: Finished<'_>) -> Option<Server> {
+    let cost = finished.outcome.server.as_ref()?;
+    Some(Server {
+        pid: cost.pid,
+        cpu_seconds: cost.cpu.as_secs_f64(),
+        cpu_us_per_message: us_per_message(cost.cpu, finished.messages()),
+        rss_bytes_idle: cost.rss_idle,
+        rss_bytes_connected: cost.rss_connected,
+        rss_bytes_after: cost.rss_after,
+        bytes_per_connection: cost.bytes_per_connection(finished.outcome.tally.established),
+        shared_process: cost.shared_process,
+        kernel_growth: cost.kernel,
+    })
+}
+
+/// The running kernel's release, such as `6.18.0`.
+fn kernel() -> String {
+    rustix::system::uname().release().to_string_lossy().into_owned()
+}

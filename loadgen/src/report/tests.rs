@@ -1,0 +1,233 @@
+//! One fixed run, its report and its document.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use clap::Parser;
+use simd_json::prelude::*;
+
+use super::*;
+use crate::cost::{GeneratorHealth, KernelGrowth, ServerCost, ThreadUse};
+use crate::judge::judge;
+use crate::measure::{BroadcastTally, Kind, Phase, Phases, Recorder};
+
+fn plan(args: &[&str]) -> Plan {
+    let args = ["loadgen"].iter().chain(args);
+    crate::cli::Args::try_parse_from(args).unwrap().plan().unwrap()
+}
+
+fn latencies(outcome: &mut Outcome, kind: Kind, count: u64, us: impl Fn(u64) -> u64) {
+    let mut recorder = Recorder::new();
+    (0..count).for_each(|k| recorder.record(kind, Phase::Measure, us(k) * 1000));
+    outcome.latencies.add(&recorder);
+}
+
+fn thread(core: usize, cpu_ms: u64) -> ThreadUse {
+    ThreadUse {
+        name: format!("loadgen-{core}"),
+        cores: vec![core],
+        cpu: Duration::from_millis(cpu_ms),
+        waited: Duration::from_millis(10),
+    }
+}
+
+/// 30 s of 2,000 messages a second in which most things went well.
+fn echo() -> Outcome {
+    let mut outcome = Outcome {
+        target: "ws://127.0.0.1:9001/".to_owned(),
+        embedded: true,
+        loopback: true,
+        rate_requested: Some(2000.0),
+        phases: Phases {
+            connect: Duration::from_millis(5_230),
+            warmup: Duration::from_secs(2),
+            measure: Duration::from_secs(30),
+        },
+        generator: GeneratorHealth {
+            threads: vec![thread(0, 1_275), thread(1, 1_300)],
+            wall: Duration::from_secs(30),
+        },
+        server: Some(ServerCost {
+            pid: 4242,
+            cpu: Duration::from_millis(1_950),
+            rss_idle: 10 << 20,
+            rss_connected: 60 << 20,
+            rss_after: 61 << 20,
+            shared_process: true,
+            kernel: KernelGrowth { sockets: 199_990, socket_bytes: 0, slab_bytes: 840 << 20 },
+        }),
+        notes: vec!["open-file limit 20000: using 6 shards".to_owned()],
+        ..Outcome::default()
+    };
+    let tally = &mut outcome.tally;
+    (tally.requested, tally.established, tally.failed) = (100_000, 99_995, 5);
+    tally.closed_early = 2;
+    tally.errors.insert("connection refused: is the server listening?".to_owned(), 5);
+    tally.errors.insert("closed by the server with 1001".to_owned(), 2);
+    (tally.sent, tally.received, tally.unanswered) = (60_000, 59_998, 2);
+    tally.unanswered_age.record(1_500_000_000);
+    tally.unanswered_age.record(2_500_000_000);
+    (tally.pings_sent, tally.verified) = (100_000, 59_998);
+    latencies(&mut outcome, Kind::Connect, 99_995, |k| 50 + k % 400);
+    latencies(&mut outcome, Kind::Response, 59_998, |k| 20 + k / 600);
+    latencies(&mut outcome, Kind::Service, 59_998, |k| 20 + k / 700);
+    latencies(&mut outcome, Kind::SendLag, 60_000, |k| 1 + k % 50);
+    latencies(&mut outcome, Kind::Ping, 1_000, |k| 30 + k % 10);
+    outcome
+}
+
+fn broadcast() -> Outcome {
+    let mut outcome = echo();
+    outcome.tally.errors.clear();
+    (outcome.tally.unanswered, outcome.tally.unanswered_age) =
+        (0, crate::measure::Latency::default());
+    let mut tally = BroadcastTally { expected: 1_000_000, received: 999_999, ..Default::default() };
+    (tally.duplicate, tally.reordered) = (3, 4);
+    (0..600).for_each(|k| tally.spread.record(1_000_000 + k * 1000));
+    outcome.tally.broadcast = Some(tally);
+    latencies(&mut outcome, Kind::Delivery, 20_000, |k| 100 + k % 100);
+    outcome
+}
+
+fn document(args: &[&str], outcome: &Outcome) -> simd_json::OwnedValue {
+    let plan = plan(args);
+    let judgement = judge(&plan, outcome);
+    let text = to_json(Finished { plan: &plan, outcome, judgement: &judgement }).unwrap();
+    assert!(text.ends_with("}\n"));
+    simd_json::to_owned_value(&mut text.into_bytes()).unwrap()
+}
+
+/// All names in the document, as paths.
+fn names(value: &simd_json::OwnedValue, path: &str, found: &mut BTreeSet<String>) {
+    for (name, value) in value.as_object().into_iter().flat_map(|object| object.iter()) {
+        let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+        names(value, &path, found);
+        found.insert(path);
+    }
+}
+
+/// The schema's names. A name may be added to it, never taken away.
+const CONTRACT: &str = "schema verdict verdict_reasons
+    connections.requested connections.established connections.failed connections.closed_early
+    connections.errors
+    messages.sent messages.received messages.unanswered messages.rate_requested
+    messages.rate_achieved
+    integrity.verified integrity.corrupt integrity.duplicate integrity.reordered
+    latency.response.count latency.response.min latency.response.mean latency.response.stdev
+    latency.response.p50 latency.response.p90 latency.response.p95 latency.response.p99
+    latency.response.p999 latency.response.p9999 latency.response.max
+    latency.connect latency.send_lag latency.ping latency.delivery
+    generator.threads generator.cpu_seconds generator.cpu_us_per_message
+    generator.busiest_thread_percent
+    broadcast.reach broadcast.lost broadcast.spread
+    server.pid server.cpu_seconds server.cpu_us_per_message server.rss_bytes_idle
+    server.bytes_per_connection
+    phases.connect_s phases.warmup_s phases.measure_s";
+
+const ADDED: &str = "target embedded loopback mode loop_kind seed pings.sent pings.unanswered
+    messages.unanswered_age latency_overflow notes generator.waited_seconds generator.cores
+    broadcast.expected broadcast.received broadcast.duplicate broadcast.reordered
+    broadcast.spread.p99 server.rss_bytes_connected server.rss_bytes_after server.shared_process
+    server.kernel_growth.slab_bytes machine.kernel machine.architecture machine.cores";
+
+#[test]
+fn every_name_of_the_schema_is_there() {
+    let args = ["--mode", "broadcast", "--rate", "2000"];
+    let mut found = BTreeSet::new();
+    names(&document(&args, &broadcast()), "", &mut found);
+    for name in CONTRACT.split_whitespace().chain(ADDED.split_whitespace()) {
+        assert!(found.contains(name), "{name} is missing: {found:?}");
+    }
+}
+
+#[test]
+fn values() {
+    let document = document(&["--rate", "2000"], &echo());
+    let at = |path: &str| path.split('.').fold(&document, |value, name| &value[name]);
+    assert_eq!(at("schema"), "plimsoll.loadgen/1");
+    assert_eq!(at("verdict"), "valid");
+    assert_eq!(at("verdict_reasons").as_array().unwrap().len(), 0);
+    assert_eq!(at("connections.errors")["closed by the server with 1001"], 2);
+    assert_eq!(at("messages.rate_requested").as_f64(), Some(2000.0));
+    assert_eq!(at("messages.rate_achieved").as_f64(), Some(2000.0));
+    assert_eq!(at("messages.unanswered_age.count").as_u64(), Some(2));
+    assert_eq!(at("generator.threads").as_u64(), Some(2));
+    // 2.575 s over 59,998 replies.
+    let each = at("generator.cpu_us_per_message").as_f64().unwrap();
+    assert!((each - 42.918).abs() < 0.001, "{each}");
+    let bytes = at("server.bytes_per_connection").as_f64().unwrap();
+    assert!((bytes - 524.314).abs() < 0.001, "{bytes}");
+    assert!(at("broadcast").is_null());
+    assert_eq!(at("phases.connect_s").as_f64(), Some(5.23));
+    assert!(at("machine.kernel").as_str().unwrap().contains('.'));
+}
+
+#[test]
+fn latencies_are_integers_and_only_kinds_that_happened() {
+    let document = document(&["--rate", "2000"], &echo());
+    let latency = document["latency"].as_object().unwrap();
+    let kinds: BTreeSet<_> = latency.keys().map(String::as_str).collect();
+    assert_eq!(kinds, BTreeSet::from(["connect", "response", "service", "send_lag", "ping"]));
+    for (kind, summary) in latency {
+        let summary = summary.as_object().unwrap();
+        assert_eq!(summary.len(), 11, "{kind}");
+        assert!(summary.values().all(|value| value.as_u64().is_some()), "{kind}: {summary:?}");
+    }
+}
+
+#[test]
+fn what_was_not_measured_is_null() {
+    let mut outcome = Outcome::default();
+    outcome.tally.requested = 1;
+    let document = document(&["--mode", "idle"], &outcome);
+    assert!(document["server"].is_null() && document["broadcast"].is_null());
+    assert!(document["generator"]["cpu_us_per_message"].is_null());
+    assert_eq!(document["messages"]["rate_requested"].as_f64(), Some(0.0));
+    assert_eq!(document["latency"].as_object().unwrap().len(), 0);
+    assert_eq!(document["verdict"], "inconclusive");
+}
+
+fn text(args: &[&str], outcome: &Outcome, style: Style) -> String {
+    let plan = plan(args);
+    let judgement = judge(&plan, outcome);
+    Finished { plan: &plan, outcome, judgement: &judgement }.to_text(style)
+}
+
+#[test]
+fn the_report_of_an_echo_run() {
+    let args = ["-c", "100k", "--rate", "2000", "--verify"];
+    assert_eq!(text(&args, &echo(), Style::PLAIN), include_str!("echo.txt"));
+}
+
+#[test]
+fn the_report_of_a_broadcast_run() {
+    let args = ["--mode", "broadcast", "-c", "100k", "--rate", "2000", "--rooms", "5"];
+    let mut outcome = broadcast();
+    outcome.server = None;
+    outcome.generator.threads[0].cpu = Duration::from_secs(29);
+    assert_eq!(text(&args, &outcome, Style::PLAIN), include_str!("broadcast.txt"));
+}
+
+#[test]
+fn colours_add_nothing_but_colours() {
+    let args = ["--rate", "2000"];
+    let plain = text(&args, &echo(), Style::PLAIN);
+    let mut coloured = text(&args, &echo(), Style::COLOURED);
+    assert!(!plain.contains('\x1b') && coloured.contains("\x1b[1;32mvalid"));
+    for code in ["0", "1", "2", "1;31", "1;32", "1;33"] {
+        coloured = coloured.replace(&format!("\x1b[{code}m"), "");
+    }
+    assert_eq!(coloured, plain);
+}
+
+#[test]
+fn percentiles_that_few_samples_decide_are_marked() {
+    let marked = |count: u64| {
+        let mut outcome = Outcome::default();
+        latencies(&mut outcome, Kind::Ping, count, |_| 5);
+        let lines = table::lines(&outcome.latencies, None, Style::PLAIN);
+        lines[1].matches('*').count()
+    };
+    let counts = [99, 200, 1_000, 2_000, 10_000, 100_000, 999_999, 1_000_000];
+    assert_eq!(counts.map(marked), [6, 5, 4, 3, 2, 1, 1, 0]);
+}

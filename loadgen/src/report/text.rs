@@ -1,0 +1,283 @@
+//! The report for people: the verdict first, then what was asked for against what was achieved.
+
+use super::{Finished, Style, table};
+use crate::cli::plan::{Arrival, HeartbeatKind, Mode, Pace, PayloadKind, Plan};
+use crate::cost::{ServerCost, us_per_message};
+use crate::human::{bytes, counted, decimal, grouped, time};
+use crate::judge::Verdict;
+use crate::measure::Outcome;
+
+/// Width of the names at the left, in columns.
+const NAME: usize = 13;
+
+/// Lines with a name at their left.
+struct Page {
+    lines: Vec<String>,
+    style: Style,
+}
+
+impl Page {
+    fn line(&mut self, name: &str, text: &str) {
+        let name = self.style.heading(&format!("{name:<NAME$}"));
+        self.lines.push(format!("{name} {text}"));
+    }
+
+    fn aside(&mut self, text: &str) {
+        self.lines.push(format!("{:NAME$} {}", "", self.style.aside(text)));
+    }
+
+    fn blank(&mut self) {
+        self.lines.push(String::new());
+    }
+}
+
+pub(super) fn report(finished: Finished<'_>, style: Style) -> String {
+    let Finished { plan, outcome, .. } = finished;
+    let mut page = Page { lines: Vec::new(), style };
+    verdict(finished, &mut page);
+    page.blank();
+    page.line("target", &target(outcome));
+    page.line("load", &load(plan, outcome));
+    if outcome.loopback {
+        page.aside("loopback: both ends on one machine; no network capacity was measured");
+    }
+    achieved(plan, outcome, &mut page);
+    let spread = outcome.tally.broadcast.as_ref().map(|broadcast| ("spread", &broadcast.spread));
+    let latencies = table::lines(&outcome.latencies, spread, style);
+    if !latencies.is_empty() {
+        page.blank();
+        page.lines.extend(latencies);
+    }
+    errors(outcome, &mut page);
+    page.blank();
+    generator(finished, &mut page);
+    server(finished, &mut page);
+    for note in &outcome.notes {
+        page.line("note", note);
+    }
+    page.lines.join("\n") + "\n"
+}
+
+fn verdict(finished: Finished<'_>, page: &mut Page) {
+    let style = page.style;
+    let judgement = finished.judgement;
+    let text = match judgement.verdict {
+        Verdict::Valid => style.good("valid: the figures are the server's"),
+        Verdict::GeneratorBound => {
+            style.bad("generator_bound: the figures are the generator's, not the server's")
+        }
+        Verdict::Inconclusive => {
+            style.doubtful("inconclusive: the figures show neither side by itself")
+        }
+    };
+    page.line("verdict", &text);
+    for reason in &judgement.reasons {
+        page.line("", &format!("- {reason}"));
+    }
+}
+
+fn target(outcome: &Outcome) -> String {
+    let embedded = if outcome.embedded { " (a server inside this process)" } else { "" };
+    format!("{}{embedded}", outcome.target)
+}
+
+/// What was asked for.
+fn load(plan: &Plan, outcome: &Outcome) -> String {
+    let mut parts = vec![match plan.mode {
+        Mode::Echo => "echo".to_owned(),
+        Mode::Idle => "idle".to_owned(),
+        Mode::Broadcast(who) => format!(
+            "broadcast, {} and {} in {}",
+            counted(who.publishers.into(), "publisher"),
+            counted(who.subscribers.into(), "subscriber"),
+            counted(who.rooms.into(), "room")
+        ),
+    }];
+    match plan.pace {
+        Pace::Silent => {}
+        Pace::Closed { in_flight } => parts.push(format!("closed loop, {in_flight} in flight")),
+        Pace::Open { rate, arrival } => parts.push(format!(
+            "open loop, {} messages/s in total ({})",
+            decimal(rate),
+            match arrival {
+                Arrival::Uniform => "uniform",
+                Arrival::Poisson => "poisson",
+            }
+        )),
+    }
+    if plan.pace != Pace::Silent {
+        let kind = match plan.payload {
+            PayloadKind::Text => "text",
+            PayloadKind::Binary => "binary",
+        };
+        parts.push(format!("{} B {kind}", plan.size));
+        if plan.fragmentation.fragments > 1 {
+            parts.push(format!("{} fragments", plan.fragmentation.fragments));
+        }
+    }
+    if let Some(heartbeat) = plan.heartbeat {
+        let kind = match heartbeat.kind {
+            HeartbeatKind::Ping => "pings",
+            HeartbeatKind::Text => "text heartbeats",
+        };
+        let interval = humantime::format_duration(heartbeat.interval);
+        parts.push(format!("{kind} every {interval}"));
+    }
+    parts.push(format!("{:.1} s measured", outcome.phases.measure.as_secs_f64()));
+    parts.join(", ")
+}
+
+/// What came of it.
+fn achieved(plan: &Plan, outcome: &Outcome, page: &mut Page) {
+    let tally = &outcome.tally;
+    let style = page.style;
+    let fault = |n: u64, what: &str| {
+        let text = format!("{} {what}", grouped(n));
+        if n > 0 { style.bad(&text) } else { text }
+    };
+    let connections = format!(
+        "{} of {} established in {:.1} s, {}, {}",
+        grouped(tally.established),
+        grouped(tally.requested),
+        outcome.phases.connect.as_secs_f64(),
+        fault(tally.failed, "failed"),
+        fault(tally.closed_early, "closed early")
+    );
+    page.line("connections", &connections);
+    if plan.pace != Pace::Silent {
+        let rate = decimal(outcome.rate_achieved());
+        let rate = match outcome.rate_requested {
+            Some(requested) => format!("{rate}/s of {}/s requested, in total", decimal(requested)),
+            None => format!("{rate}/s in total, at the server's pace"),
+        };
+        page.line("rate", &rate);
+        let answers = if tally.broadcast.is_some() { "delivered" } else { "answered" };
+        let messages = format!(
+            "{} sent, {} {answers}, {}",
+            grouped(tally.sent),
+            grouped(tally.received),
+            fault(tally.unanswered, "unanswered")
+        );
+        page.line("messages", &messages);
+        unanswered_ages(outcome, page);
+        let compared = if plan.verify {
+            format!("{} verified, {}", grouped(tally.verified), fault(tally.corrupt, "corrupt"))
+        } else {
+            "bytes not compared (--verify)".to_owned()
+        };
+        let integrity = format!(
+            "{compared}, {}, {}",
+            fault(tally.duplicate, "duplicate"),
+            fault(tally.reordered, "reordered")
+        );
+        page.line("integrity", &integrity);
+    }
+    if tally.pings_sent > 0 {
+        let unanswered = fault(tally.pings_unanswered, "unanswered");
+        page.line("pings", &format!("{} sent, {unanswered}", grouped(tally.pings_sent)));
+    }
+    if let Some(broadcast) = &tally.broadcast {
+        let text = format!(
+            "reach {:.4} % ({} of {} deliveries), {}, {}, {}",
+            // Rounded down: 100 % means every one.
+            (broadcast.reach() * 1e6).floor() / 1e4,
+            grouped(broadcast.received),
+            grouped(broadcast.expected),
+            fault(broadcast.lost(), "lost"),
+            fault(broadcast.duplicate, "duplicate"),
+            fault(broadcast.reordered, "reordered")
+        );
+        page.line("broadcast", &text);
+    }
+}
+
+fn unanswered_ages(outcome: &Outcome, page: &mut Page) {
+    let ages = outcome.tally.unanswered_age.summary();
+    if ages.count > 0 {
+        let text = format!(
+            "the unanswered had been waiting {} to {} at the end, half of them over {}",
+            time(ages.min),
+            time(ages.max),
+            time(ages.p50)
+        );
+        page.line("", &text);
+    }
+}
+
+fn errors(outcome: &Outcome, page: &mut Page) {
+    let mut causes: Vec<_> = outcome.tally.errors.iter().collect();
+    // The most frequent first; equal ones stay in the order of their names.
+    causes.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
+    if !causes.is_empty() {
+        page.blank();
+    }
+    for (at, (cause, count)) in causes.into_iter().enumerate() {
+        let text = format!("{} x {cause}", grouped(*count));
+        let text = page.style.bad(&text);
+        page.line(if at == 0 { "errors" } else { "" }, &text);
+    }
+}
+
+fn generator(finished: Finished<'_>, page: &mut Page) {
+    let health = &finished.outcome.generator;
+    let mut parts = vec![
+        counted(health.threads.len() as u64, "thread"),
+        format!(
+            "{:.2} s CPU{}",
+            health.cpu().as_secs_f64(),
+            per_message(us_per_message(health.cpu(), finished.messages()))
+        ),
+        format!("busiest thread {:.1} %", health.busiest_thread_percent()),
+    ];
+    for (cores, percent) in health.core_percents() {
+        let names: Vec<String> = cores.iter().map(ToString::to_string).collect();
+        let noun = if cores.len() == 1 { "core" } else { "cores" };
+        parts.push(format!("{noun} {} {percent:.1} %", names.join("+")));
+    }
+    page.line("generator", &parts.join(", "));
+}
+
+fn server(finished: Finished<'_>, page: &mut Page) {
+    let Some(cost) = &finished.outcome.server else {
+        let remedy = if finished.outcome.embedded {
+            "not measured: its figures under /proc could not be read"
+        } else {
+            "not measured; give --server-pid if it runs on this machine"
+        };
+        page.line("server", remedy);
+        return;
+    };
+    let established = finished.outcome.tally.established;
+    let text = format!(
+        "pid {}, {:.2} s CPU{}",
+        cost.pid,
+        cost.cpu.as_secs_f64(),
+        per_message(us_per_message(cost.cpu, finished.messages()))
+    );
+    page.line("server", &text);
+    page.line("memory", &memory(cost, established));
+    let kernel = cost.kernel;
+    let of_all = format!(
+        "kernel, whole machine, idle to connected: {} slab, {} socket buffers, {} sockets",
+        bytes(kernel.slab_bytes as f64),
+        bytes(kernel.socket_bytes as f64),
+        kernel.sockets
+    );
+    page.aside(&of_all);
+}
+
+fn memory(cost: &ServerCost, established: u64) -> String {
+    let whose = if cost.shared_process { ", generator and server together" } else { "" };
+    let each = cost.bytes_per_connection(established);
+    let each = each.map_or(String::new(), |each| format!(", {} for each connection", bytes(each)));
+    format!(
+        "{} idle, {} connected, {} after{each}{whose}",
+        bytes(cost.rss_idle as f64),
+        bytes(cost.rss_connected as f64),
+        bytes(cost.rss_after as f64)
+    )
+}
+
+fn per_message(us: Option<f64>) -> String {
+    us.map_or(String::new(), |us| format!(" ({us:.2} us a message)"))
+}
