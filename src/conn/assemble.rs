@@ -1,7 +1,7 @@
 //! Frames that span reads and messages that span frames.
 //!
-//! A connection has a [`Partial`] only while something is incomplete; the box comes from the shard and
-//! goes back to it. Payload is unmasked and validated as it arrives, while it is hot.
+//! A connection has a [`Partial`] only while something is incomplete; the box comes from the shard
+//! and goes back to it. Payload is unmasked and validated as it arrives, while it is hot.
 
 use super::buffer::Buffer;
 use super::gear::Gear;

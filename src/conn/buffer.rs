@@ -1,8 +1,8 @@
 //! Pooled byte buffers with head-room: what is half received, and what a peer has not taken.
 //!
-//! A buffer grows with bytes received, never with bytes promised: [`Pool::take`] may hand out a free
-//! buffer that is larger than asked for, as that memory is paid for already, but allocates for what is
-//! needed now.
+//! A buffer grows with bytes received, never with bytes promised: [`Pool::take`] may hand out a
+//! free buffer that is larger than asked for, as that memory is paid for already, but allocates for
+//! what is needed now.
 
 /// Bytes kept free in front of the payload, for the header of an answer.
 pub const HEADROOM: usize = 16;
@@ -194,7 +194,9 @@ mod tests {
     fn the_pool_keeps_a_bounded_amount() {
         let mut pool = Pool::default();
         let many: Vec<_> = (0..40).map(|_| pool.take(1 << 20, 0)).collect();
-        many.into_iter().for_each(|b| pool.give(b));
+        for buffer in many {
+            pool.give(buffer);
+        }
         assert!(pool.kept() <= KEEP_PER_CLASS, "{} bytes kept", pool.kept());
         assert_eq!(pool.lent(), 0);
     }

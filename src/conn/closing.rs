@@ -5,11 +5,11 @@
 //! | `Opening` | none: a head | none | a good handshake -> `Open`; a refusal -> `Finishing` |
 //! | `Open` | all | all | our close -> `CloseSent`; the peer's, or a violation -> `Finishing` |
 //! | `CloseSent` | all | pongs | the peer's close -> `Finishing`; deadline -> `Gone` |
-//! | `Finishing` | none: bytes are read and discarded | what is owed, then FIN | the peer's FIN or a deadline -> `Gone` |
+//! | `Finishing` | none: all is discarded | what is owed, then FIN | the peer's FIN -> `Gone` |
 //! | `Gone` | none | none | the shard closes the socket |
 //!
-//! `Finishing` reads to the end because a bare close with unread bytes would reset the connection and
-//! eat our last words.
+//! `Finishing` reads to the end because a bare close with unread bytes would reset the connection
+//! and eat our last words.
 
 use super::end::End;
 use super::opening::Opening;

@@ -27,6 +27,7 @@ pub struct Gear {
     pub sent: u64,
     /// The coarse clock, set by the loop.
     pub now: Tick,
+    #[expect(clippy::vec_box, reason = "the box itself moves into a connection and back")]
     pub(super) partials: Vec<Box<Partial>>,
     shared: Rc<Cell<usize>>,
     keys: StdRng,

@@ -1,4 +1,5 @@
-//! How a connection opens, lives by the clock and ends: the half of [`Conn`] that is not about frames.
+//! How a connection opens, lives by the clock and ends: the half of [`Conn`] that is not about
+//! frames.
 
 use super::Conn;
 use super::closing::{Phase, Step};
@@ -110,8 +111,8 @@ impl Conn {
         self.outbox.take_if(|outbox| outbox.is_empty());
     }
 
-    /// Whether shared frames may go to this peer. Over the water mark it is closed with 1008 instead:
-    /// a slow member never holds up the others.
+    /// Whether shared frames may go to this peer. Over the water mark it is closed with 1008
+    /// instead: a slow member never holds up the others.
     #[inline]
     pub fn admit(&mut self, len: usize, gear: &mut Gear) -> Admission {
         if !self.is_open() {
@@ -171,15 +172,15 @@ impl Conn {
         self.release(gear);
     }
 
-    //# RFC 6455 5.5.1: If an endpoint receives a Close frame and did not previously send a Close frame,
-    //# the endpoint MUST send a Close frame in response.
+    //# RFC 6455 5.5.1: If an endpoint receives a Close frame and did not previously send a Close
+    //# frame, the endpoint MUST send a Close frame in response.
     pub(super) fn peer_closes(&mut self, code: CloseCode, gear: &mut Gear) {
-        let end = match std::mem::replace(&mut self.phase, Phase::Open) {
-            Phase::CloseSent(end) => *end,
-            _ => {
-                stage_close(gear, code, "");
-                End::ClosedByPeer(code)
-            }
+        let before = std::mem::replace(&mut self.phase, Phase::Open);
+        let end = if let Phase::CloseSent(end) = before {
+            *end
+        } else {
+            stage_close(gear, code, "");
+            End::ClosedByPeer(code)
         };
         self.finish(end, gear);
         //# RFC 6455 7.1.1: in most normal cases, the TCP connection SHOULD be closed first by the

@@ -79,10 +79,12 @@ pub enum Control<'b> {
     Pong(&'b [u8]),
 }
 
-/// What [`Conn::next`](super::Conn::next) found in the input. Borrows the read buffer, never the connection.
+/// What [`Conn::next`](super::Conn::next) found in the input. Borrows the read buffer, never the
+/// connection.
 #[derive(Debug)]
 pub enum Event<'b> {
-    /// Server: a whole request head. Answer with [`Conn::accept`](super::Conn::accept) or [`Conn::refuse`](super::Conn::refuse).
+    /// Server: a whole request head. Answer with [`Conn::accept`](super::Conn::accept) or
+    /// [`Conn::refuse`](super::Conn::refuse).
     Head(Cow<'b, [u8]>),
     /// Client: the server's 101 was good.
     Opened,

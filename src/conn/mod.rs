@@ -3,11 +3,11 @@
 //!
 //! # The contract of [`Conn`]
 //!
-//! What many connections share (bounds, buffers, the stage, the coarse clock) is in [`Gear`], one for
-//! each shard, lent for each call. In one turn a shard calls, in this order:
+//! What many connections share (bounds, buffers, the stage, the coarse clock) is in [`Gear`], one
+//! for each shard, lent for each call. In one turn a shard calls, in this order:
 //!
-//! 1. [`Conn::restore_tail`], to put kept bytes in front of what it reads; or [`Conn::direct`], to read
-//!    straight into a large message's buffer, then [`Conn::received`];
+//! 1. [`Conn::restore_tail`], to put kept bytes in front of what it reads; or [`Conn::direct`], to
+//!    read straight into a large message's buffer, then [`Conn::received`];
 //! 2. [`Conn::next`] until it gives `None`: each [`Event`] borrows the read buffer, never the
 //!    connection, so that the App may answer through [`Conn::sender`] while it looks at the event;
 //!    a message then goes back by [`Message::reclaim`];
@@ -285,8 +285,8 @@ impl Conn {
         }
     }
 
-    //# RFC 6455 5.5.2: Upon receipt of a Ping frame, an endpoint MUST send a Pong frame in response,
-    //# unless it already received a Close frame.
+    //# RFC 6455 5.5.2: Upon receipt of a Ping frame, an endpoint MUST send a Pong frame in
+    //# response, unless it already received a Close frame.
     //# RFC 6455 5.5.3: it MAY elect to send a Pong frame for only the most recently processed Ping.
     fn pong(&mut self, payload: &[u8], gear: &mut Gear) {
         let bound = gear.settings.pong_queue;

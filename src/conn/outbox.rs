@@ -233,7 +233,7 @@ mod tests {
 
     fn drain(outbox: &mut Outbox, pool: &mut Pool, step: usize) -> Vec<u8> {
         let mut out = Vec::new();
-        while outbox.len() > 0 {
+        while !outbox.is_empty() {
             let bytes: Vec<u8> = outbox.slices().flatten().copied().take(step).collect();
             outbox.advance(bytes.len(), pool);
             out.extend(bytes);

@@ -29,7 +29,8 @@ impl Sender<'_> {
         self.data_frame(kind.opcode(), true, payload)
     }
 
-    /// One frame of a fragmented message; the order of opcodes is the caller's promise (RFC 6455 5.4).
+    /// One frame of a fragmented message; the order of opcodes is the caller's promise (RFC 6455
+    /// 5.4).
     pub fn send_fragment(&mut self, opcode: Opcode, fin: bool, payload: &[u8]) -> bool {
         self.data_frame(opcode, fin, payload)
     }

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use super::Side;
 
-/// A moment of the coarse clock: quarter seconds since the shard began. Four bytes in each connection.
+/// A moment of the coarse clock: quarter seconds since the shard began. Four bytes in each
+/// connection.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
 pub struct Tick(pub u32);
 

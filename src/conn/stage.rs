@@ -1,7 +1,7 @@
 //! What one connection sends in its own turn, before the one write that ends it.
 //!
-//! One stage per shard, empty between turns. Small frames are copied side by side; large answers stay
-//! where they lie, in the read buffer or in the buffer they were reassembled in.
+//! One stage per shard, empty between turns. Small frames are copied side by side; large answers
+//! stay where they lie, in the read buffer or in the buffer they were reassembled in.
 
 use std::ops::Range;
 

@@ -30,8 +30,8 @@ pub trait App: Sized {
     type Mail: Send + 'static;
     /// What is left of it when the shard ends.
     type Outcome: Send + 'static;
-    /// Whether [`Cx::now`] is read afresh for each read and [`App::flushed`] is called. A server that
-    /// looks at no clock saves 25 ns each time.
+    /// Whether [`Cx::now`] is read afresh for each read and [`App::flushed`] is called. A server
+    /// that looks at no clock saves 25 ns each time.
     const PRECISE: bool;
 
     /// Server: a checked upgrade request. Its head is borrowed: copy what must stay.
@@ -65,8 +65,8 @@ pub trait App: Sized {
     ) {
     }
 
-    /// All bytes queued for this connection so far are with the kernel; `at` was read just before the
-    /// call that wrote the last of them. Only if [`App::PRECISE`].
+    /// All bytes queued for this connection so far are with the kernel; `at` was read just before
+    /// the call that wrote the last of them. Only if [`App::PRECISE`].
     fn flushed(&mut self, _state: &mut Self::State, _at: Instant) {}
 
     /// The connection is gone, its id is void. Called once for each that had a state.

@@ -39,7 +39,8 @@ impl<M> Cx<'_, M> {
         &self.counters[self.shard]
     }
 
-    /// Queues a mail for a shard of the group, or gives it back: its mailbox is full, try again next turn.
+    /// Queues a mail for a shard of the group, or gives it back: its mailbox is full, try again
+    /// next turn.
     pub fn mail(&self, to: usize, mail: M) -> Result<(), M> {
         let outcome = self.post.send(to, mail);
         match outcome {

@@ -1,4 +1,5 @@
-//! What a shard owns besides its App: sockets, connections, buffers, deadlines; and how bytes leave.
+//! What a shard owns besides its App: sockets, connections, buffers, deadlines; and how bytes
+//! leave.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use crate::conn::{Conn, End, Gear, Shared, Step};
 
 /// One connection in the slab.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts, a byte each")]
 pub(super) struct Slot<T, S> {
     pub(super) stream: T,
     pub(super) conn: Conn,
@@ -258,8 +260,8 @@ impl<N: Net, S> Core<N, S> {
         false
     }
 
-    /// Asks for reports of writability, the first time. Later ones come by themselves: a write that fell
-    /// short has told the kernel that somebody waits.
+    /// Asks for reports of writability, the first time. Later ones come by themselves: a write that
+    /// fell short has told the kernel that somebody waits.
     fn watch_writable(&mut self, id: ConnId) {
         if let Some(slot) = self.slab.get_mut(id)
             && !slot.watches_writable

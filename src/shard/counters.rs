@@ -86,7 +86,7 @@ counters! {
     reads: counter,
     /// Calls of write or writev
     writes: counter,
-    /// Turns of the loop, each one call of epoll_wait
+    /// Turns of the loop, each one wait for readiness
     turns: counter,
     /// Bytes held for slow peers and for messages half received
     buffered_bytes: gauge,

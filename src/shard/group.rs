@@ -1,8 +1,9 @@
 //! Starting shards: threads, cores, private descriptor tables, listeners; and waiting for them.
 //!
-//! A descriptor table is copied as it is at that instant. So nothing is opened between the moment every
-//! poll and waker exists and the moment the last table has parted: [`Launch`] is the barrier for that,
-//! one for all groups of the process. Then each shard closes what it does not own, wakers excepted.
+//! A descriptor table is copied as it is at that instant. So nothing is opened between the moment
+//! every poll and waker exists and the moment the last table has parted: [`Launch`] is the barrier
+//! for that, one for all groups of the process. Then each shard closes what it does not own, wakers
+//! excepted.
 
 use std::io;
 use std::net::SocketAddr;
@@ -63,7 +64,8 @@ impl Launch {
             std::mem::take(&mut *self.0.copies.lock().unwrap_or_else(PoisonError::into_inner));
         if self.0.failed.load(Ordering::Acquire) {
             tracing::warn!(
-                "private descriptor tables are not to be had here: the open-file limit holds for all shards together"
+                "private descriptor tables are not to be had here: the open-file limit holds for \
+                 all shards together"
             );
         } else {
             os::close_copies(&copies);
@@ -106,8 +108,8 @@ pub struct Group<A: App> {
 type Bound = OnceLock<Option<SocketAddr>>;
 
 impl<A: App + 'static> Group<A> {
-    /// Spawns the threads. They begin once every shard of the launch is spawned; the App of each is made
-    /// on its own thread, by number.
+    /// Spawns the threads. They begin once every shard of the launch is spawned; the App of each is
+    /// made on its own thread, by number.
     pub fn spawn<F>(spec: &Spec, launch: &Launch, make: F) -> io::Result<Self>
     where
         F: Fn(usize) -> A + Send + Sync + 'static,
@@ -152,7 +154,7 @@ impl<A: App + 'static> Group<A> {
                 Ok(Err(e)) if e.kind() == io::ErrorKind::Other => outcome = outcome.and(Err(e)),
                 Ok(Err(e)) => outcome = Err(e),
                 Err(_) => {
-                    outcome = outcome.and(Err(io::Error::other("a shard ended at its start")))
+                    outcome = outcome.and(Err(io::Error::other("a shard ended at its start")));
                 }
             }
         }

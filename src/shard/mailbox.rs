@@ -1,9 +1,9 @@
 //! The only door between threads: a bounded queue and a waker, one per shard.
 //!
-//! Wakes are one per batch. A sender queues its mail, then raises a flag, and wakes the shard only if the
-//! flag was down; the shard takes the flag down before it drains. Whichever order these interleave in,
-//! mail is never left in the queue with the flag down and the shard asleep: a model checker tries them
-//! all (`cfg(loom)` below).
+//! Wakes are one per batch. A sender queues its mail, then raises a flag, and wakes the shard only
+//! if the flag was down; the shard takes the flag down before it drains. Whichever order these
+//! interleave in, mail is never left in the queue with the flag down and the shard asleep: a model
+//! checker tries them all (`cfg(loom)` below).
 
 #[cfg(not(loom))]
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -36,10 +36,8 @@ impl WakeFlag {
     }
 }
 
-#[cfg(not(loom))]
 pub use door::{Command, Mailbox, Post};
 
-#[cfg(not(loom))]
 mod door {
     use std::mem::ManuallyDrop;
     use std::sync::Arc;
@@ -69,7 +67,8 @@ mod door {
         queue: ArrayQueue<M>,
         flag: WakeFlag,
         command: AtomicU8,
-        // Never closed: its number stands in every shard's table, where it could be another's by then.
+        // Never closed: its number stands in every shard's table, where it could be another's by
+        // then.
         waker: ManuallyDrop<Waker>,
     }
 
@@ -201,8 +200,8 @@ mod tests {
         }
     }
 
-    /// Two senders, one receiver that sleeps whenever it found nothing: every mail arrives. A lost wake
-    /// would be a deadlock, which loom reports.
+    /// Two senders, one receiver that sleeps whenever it found nothing: every mail arrives. A lost
+    /// wake would be a deadlock, which loom reports.
     #[test]
     fn no_mail_is_left_behind() {
         loom::model(|| {

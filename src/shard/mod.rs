@@ -1,7 +1,8 @@
-//! Floor 2: one pinned thread with one poll, one slab and one read buffer, and the [`App`] on top of it.
+//! Floor 2: one pinned thread with one poll, one slab and one read buffer, and the [`App`] on top
+//! of it.
 //!
-//! [`reactor`] is the loop; it knows no protocol and no service. [`net`] is what it needs from a network,
-//! [`sockets`] the real one. [`mailbox`] is the only door between threads.
+//! [`reactor`] is the loop; it knows no protocol and no service. [`net`] is what it needs from a
+//! network, [`sockets`] the real one. [`mailbox`] is the only door between threads.
 
 pub mod app;
 pub mod context;
@@ -10,27 +11,21 @@ pub mod mailbox;
 pub mod slab;
 pub mod wheel;
 
-#[cfg(not(loom))]
+mod accepting;
 mod core;
-#[cfg(not(loom))]
 pub mod group;
-#[cfg(not(loom))]
+mod leaving;
 pub mod net;
-#[cfg(not(loom))]
 mod os;
-#[cfg(not(loom))]
 pub mod peers;
-#[cfg(not(loom))]
 pub mod reactor;
-#[cfg(not(loom))]
+mod reading;
 pub mod sockets;
-#[cfg(not(loom))]
 mod turn;
 
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
 mod tests;
 
-#[cfg(not(loom))]
 pub use self::{
     app::{App, Welcome},
     context::Cx,

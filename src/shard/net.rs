@@ -1,7 +1,8 @@
 //! What a shard needs from a network: real sockets, or a simulated one in tests.
 //!
-//! Every call returns at once. Readiness is edge-triggered: a source is reported once when it becomes
-//! ready and not again before a call has found it not ready (or short of what it was offered).
+//! Every call returns at once. Readiness is edge-triggered: a source is reported once when it
+//! becomes ready and not again before a call has found it not ready (or short of what it was
+//! offered).
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -30,8 +31,8 @@ pub struct Ready {
     pub readable: bool,
     /// Bytes can be written, or a connect is decided.
     pub writable: bool,
-    /// The peer's FIN or an error came with it: reading must go on to the end even after a short read,
-    /// since no further report will come.
+    /// The peer's FIN or an error came with it: reading must go on to the end even after a short
+    /// read, since no further report will come.
     pub hangup: bool,
 }
 
@@ -85,8 +86,8 @@ pub trait Net {
     /// The monotonic clock.
     fn now(&self) -> Instant;
 
-    /// Waits until something is ready or the time has come; `None` waits for readiness alone. A moment
-    /// that has passed only collects what is ready.
+    /// Waits until something is ready or the time has come; `None` waits for readiness alone. A
+    /// moment that has passed only collects what is ready.
     fn poll(&mut self, ready: &mut Vec<Ready>, until: Option<Instant>) -> io::Result<()>;
 
     /// Joins the listening group.

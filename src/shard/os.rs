@@ -1,7 +1,7 @@
 //! The few calls that no safe crate wraps: private descriptor tables and one socket option.
 //!
-//! The limit of open files holds for a descriptor table, and a thread may have one of its own. That is how
-//! a process with a hard limit of 20,000 holds 100,000 connections: so many per shard.
+//! The limit of open files holds for a descriptor table, and a thread may have one of its own. That
+//! is how a process with a hard limit of 20,000 holds 100,000 connections: so many per shard.
 
 #![allow(unsafe_code)]
 
@@ -23,8 +23,8 @@ pub(super) fn part_tables() -> io::Result<()> {
 /// Closes, in the calling thread's own table, everything but the standard streams, `own` and
 /// eventfds, which are wakers.
 ///
-/// Without it a socket that another thread had open when the tables parted would live on in the copy,
-/// and its peer would never see a FIN.
+/// Without it a socket that another thread had open when the tables parted would live on in the
+/// copy, and its peer would never see a FIN.
 pub(super) fn close_others(own: RawFd) -> io::Result<()> {
     let open: Vec<RawFd> = std::fs::read_dir("/proc/thread-self/fd")?
         .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())

@@ -70,8 +70,8 @@ impl<N: Net, S> Peers<'_, N, S> {
         Shared::new(bytes, self.core.gear.shared())
     }
 
-    /// Sends shared frames of so many messages to one member: straight from where they lie, keeping a
-    /// reference only for what its socket does not take.
+    /// Sends shared frames of so many messages to one member: straight from where they lie, keeping
+    /// a reference only for what its socket does not take.
     pub fn publish(&mut self, id: ConnId, shared: &Shared, messages: u32) -> Published {
         self.core.turn_to(ConnId::NONE);
         let core = &mut *self.core;
@@ -115,7 +115,8 @@ impl<N: Net, S> Peers<'_, N, S> {
         Ok(id)
     }
 
-    /// Bytes of connections' memory on this shard: half-received messages and what peers have not taken.
+    /// Bytes of connections' memory on this shard: half-received messages and what peers have not
+    /// taken.
     pub fn buffered(&self) -> usize {
         self.core.gear.buffered()
     }

@@ -82,6 +82,10 @@ impl<T> Slab<T> {
     }
 
     /// Puts a value in a free place.
+    ///
+    /// # Panics
+    ///
+    /// At 2^32 values, which no descriptor table holds.
     pub fn insert(&mut self, value: T) -> ConnId {
         self.len += 1;
         if let Some(entry) = self.entries.get_mut(self.free as usize) {

@@ -1,4 +1,5 @@
-//! The real [`Net`]: mio's edge-triggered poll over socket2's sockets, and a timer finer than epoll's.
+//! The real [`Net`]: mio's edge-triggered poll over socket2's sockets, and a timer finer than
+//! epoll's.
 
 use std::io::{self, ErrorKind, IoSlice, IoSliceMut, Read, Write};
 use std::net::{IpAddr, Shutdown, SocketAddr};
@@ -67,8 +68,8 @@ impl Sockets {
 impl Sockets {
     /// Binds for the first time, and remembers the port if the system chose it.
     ///
-    /// A shared address would let a second server take half of the first one's connections without a word:
-    /// so a bind that does not share is tried before.
+    /// A shared address would let a second server take half of the first one's connections without
+    /// a word: so a bind that does not share is tried before.
     pub fn bind_first(&mut self) -> io::Result<()> {
         let Some(address) = self.options.listen else { return Ok(()) };
         if address.port() != 0 {
@@ -257,13 +258,14 @@ fn interest(writable: bool) -> Interest {
     if writable { Interest::READABLE | Interest::WRITABLE } else { Interest::READABLE }
 }
 
-/// Interrupted counts as 'not now' only where a report will come again, so it is retried by the loop.
+/// Interrupted counts as 'not now' only where a report will come again, so it is retried by the
+/// loop.
 fn again(e: &io::Error) -> bool {
     e.kind() == ErrorKind::WouldBlock
 }
 
-/// Makes a listening socket in the group that shares the address (`SO_REUSEPORT`). What is set here is
-/// inherited by accepted sockets.
+/// Makes a listening socket in the group that shares the address (`SO_REUSEPORT`). What is set here
+/// is inherited by accepted sockets.
 pub fn bind(address: SocketAddr, options: &SocketOptions) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_nonblocking(true)?;

@@ -1,0 +1,87 @@
+//! The loop's door: accepts in bounded batches, refusals of a server that is full, and a shard's
+//! leave of the listening group.
+
+use super::app::App;
+use super::core::Slot;
+use super::counters::Counters;
+use super::net::{Accepted, Net};
+use super::reactor::{Reactor, TICK};
+use crate::conn::Conn;
+use crate::wire::handshake::Refusal;
+
+impl<N: Net, A: App> Reactor<N, A> {
+    pub(super) fn accept_batch(&mut self) {
+        if self.accept_after.is_some_and(|at| self.now < at) {
+            return;
+        }
+        self.accept_after = None;
+        if !self.listening {
+            self.rejoin();
+        }
+        for _ in 0..self.limits.accepts_per_turn {
+            if !self.listener_ready {
+                return;
+            }
+            match self.core.net.accept() {
+                Accepted::One(stream) => self.admit(stream),
+                Accepted::Empty => {
+                    self.listener_ready = false;
+                    self.leave_when_full();
+                }
+                Accepted::Full => {
+                    self.counters().accept_errors.add(1);
+                    self.accept_after = Some(self.now + TICK);
+                    return;
+                }
+                Accepted::Failed => self.counters().accept_errors.add(1),
+            }
+        }
+    }
+
+    /// Takes a connection in, or tells it why not.
+    pub(super) fn admit(&mut self, mut stream: N::Stream) {
+        let id = self.core.slab.next_id();
+        if self.core.net.register(&mut stream, id, false).is_err() {
+            return self.counters().accept_errors.add(1);
+        }
+        let conn = Conn::server(&self.core.gear);
+        self.core.admit(Slot::new(stream, conn, None));
+        if let Some(refusal) = self.refusal() {
+            self.counters().refused.add(1);
+            if let Some(slot) = self.core.slab.get_mut(id) {
+                slot.conn.refuse(&refusal, &mut self.core.gear);
+            }
+            self.core.flush(id, None);
+        }
+    }
+
+    pub(super) fn refusal(&self) -> Option<Refusal> {
+        let sum =
+            |of: fn(&Counters) -> u64| self.place.counters.iter().map(of).sum::<u64>() as usize;
+        let limit = self.limits.group_connections;
+        if sum(|c| c.connections.get()) > limit {
+            return Some(Refusal::Full { limit });
+        }
+        let buffered = sum(|c| c.buffered_bytes.get());
+        (buffered > self.limits.buffered / 100 * 85).then_some(Refusal::Overloaded)
+    }
+
+    /// A shard that is full would strand its share of new connections: it leaves the group.
+    pub(super) fn leave_when_full(&mut self) {
+        if self.listening && self.core.slab.len() >= self.limits.shard_connections {
+            self.core.net.unlisten();
+            self.listening = false;
+            self.accept_after = Some(self.now + TICK);
+        }
+    }
+
+    pub(super) fn rejoin(&mut self) {
+        let room = self.core.slab.len() < self.limits.shard_connections / 100 * 97;
+        let wanted = self.limits.shard_connections > 0 && self.draining.is_none();
+        if room && wanted && self.core.net.listen().is_ok() {
+            self.listening = true;
+        } else if wanted {
+            self.accept_after = Some(self.now + TICK);
+        }
+    }
+}
