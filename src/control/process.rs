@@ -1,0 +1,50 @@
+//! What the process as a whole uses, for the metrics.
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use super::Facts;
+
+/// Numbers that no shard owns.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(super) struct Process {
+    /// Bytes of memory in RAM (VmRSS), where the system tells.
+    pub resident_bytes: Option<u64>,
+    /// Seconds since the server started.
+    pub uptime_s: f64,
+    /// Open connections at most.
+    pub max_connections: usize,
+    /// Bytes held for peers at most.
+    pub max_buffered: usize,
+    /// Whether nobody is let in any more.
+    pub draining: bool,
+}
+
+pub(super) fn look(facts: &Facts) -> Process {
+    Process {
+        resident_bytes: std::fs::read_to_string("/proc/self/status").ok().and_then(|s| resident(&s)),
+        uptime_s: facts.started.elapsed().as_secs_f64(),
+        max_connections: facts.max_connections,
+        max_buffered: facts.max_buffered,
+        draining: facts.draining.load(Relaxed),
+    }
+}
+
+/// The line `VmRSS:   1234 kB` of a process's status, in bytes.
+fn resident(status: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    kib.checked_mul(1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn resident_memory() {
+        assert_eq!(resident("Name:\tx\nVmRSS:\t    1234 kB\nThreads: 1\n"), Some(1_263_616));
+        for bad in ["", "VmRSS:", "VmRSS: kB", "VmRSS: 1 MB", "VmRSS: 99999999999999999999 kB"] {
+            assert_eq!(resident(bad), None, "{bad}");
+        }
+    }
+}
