@@ -107,7 +107,8 @@ fn talk(
     }
 }
 
-/// Reads once: into a large message's own buffer, or behind the kept tail. Says where new input lies.
+/// Reads once: into a large message's own buffer, or behind the kept tail. Says where new input
+/// lies.
 fn read(
     conn: &mut Conn,
     gear: &mut Gear,

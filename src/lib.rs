@@ -25,6 +25,12 @@
 
 pub mod config;
 pub mod conn;
+#[cfg(all(feature = "server", not(loom)))]
+pub mod control;
+#[cfg(not(loom))]
+pub mod hub;
 pub mod limits;
+#[cfg(not(loom))]
+pub mod server;
 pub mod shard;
 pub mod wire;

@@ -42,6 +42,9 @@ pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 /// Mails that one shard may owe to its reading. Past it the sender pauses.
 pub const MAILBOX: usize = 4096;
 
+/// Mails read in one turn, so that a storm of them leaves room for reads.
+pub const MAILS_PER_TURN: usize = 256;
+
 /// Connections taken from a listener in one turn: a storm of accepts leaves room for echoes.
 pub const ACCEPTS_PER_TURN: usize = 64;
 

@@ -1,1 +1,76 @@
-fn main() {}
+//! The server's command line: arguments into a configuration, a server, and its end.
+//!
+//! Exit codes: 0 ended as it was told to, 1 a runtime error, 2 a mistake on the command line.
+
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line speaks there")]
+
+use std::io::{IsTerminal, Write};
+use std::process::ExitCode;
+
+use clap::Parser;
+use plimsoll::config::{Config, Options};
+use plimsoll::server::{Server, StartError};
+use tracing_subscriber::EnvFilter;
+
+/// Thread-per-core WebSocket server: echo on / and /echo, broadcast on /broadcast and
+/// /broadcast/NAME.
+#[derive(Parser, Debug)]
+#[command(version, after_help = "Sizes: 4096, 64KiB, 1MiB. Times: 500ms, 25s, 2m, off.")]
+struct Arguments {
+    #[command(flatten)]
+    options: Options,
+    /// What is logged: error, warn, info, debug, or a filter such as plimsoll=debug
+    #[arg(long, env = "PLIMSOLL_LOG", value_name = "FILTER", default_value = "info")]
+    log: String,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    if let Err(error) = log(&arguments.log) {
+        return fail(2, &error);
+    }
+    let config = match Config::from_options(&arguments.options) {
+        Ok(config) => config,
+        Err(error) => return fail(2, &error.to_string()),
+    };
+    let server = match Server::start_with_signals(config) {
+        Ok(server) => server,
+        Err(error @ StartError::Config(_)) => return fail(2, &error.to_string()),
+        Err(error) => return fail(1, &error.to_string()),
+    };
+    announce(&server);
+    match server.wait() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(1, &error.to_string()),
+    }
+}
+
+fn log(filter: &str) -> Result<(), String> {
+    let filter = EnvFilter::try_new(filter).map_err(|error| {
+        let given = filter.escape_debug();
+        format!("--log '{given}': not a filter ({error}); use error, warn, info or debug")
+    })?;
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .init();
+    Ok(())
+}
+
+/// The one line on standard output: whoever started the server may wait for it.
+fn announce(server: &Server) {
+    let shards = server.shards();
+    let s = if shards == 1 { "" } else { "s" };
+    println!("listening on ws://{} ({shards} shard{s})", server.addr());
+    // Whoever does not read it can not be helped.
+    let _ = std::io::stdout().flush();
+    if let Some(admin) = server.admin_addr() {
+        tracing::info!("health and metrics on http://{admin}/");
+    }
+}
+
+fn fail(code: u8, error: &str) -> ExitCode {
+    eprintln!("plimsoll: {error}");
+    ExitCode::from(code)
+}

@@ -1,3 +1,5 @@
+//! What people write, and what they are told.
+
 #![allow(clippy::unwrap_used)]
 
 use super::*;

@@ -1,4 +1,5 @@
-//! The admin HTTP: health, readiness, metrics. Reads only; who may reach it is the listener's address.
+//! The admin HTTP: health, readiness, metrics. Reads only; who may reach it is the listener's
+//! address.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -23,7 +24,7 @@ pub(super) async fn serve(listener: Option<TcpListener>, facts: Facts) {
     if let Err(e) = axum::serve(listener, router(facts)).await {
         tracing::error!(error = %e, "the admin listener failed: no health checks, no metrics");
     }
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 fn router(facts: Facts) -> Router {

@@ -7,7 +7,7 @@ use super::Facts;
 /// Numbers that no shard owns.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub(super) struct Process {
-    /// Bytes of memory in RAM (VmRSS), where the system tells.
+    /// Bytes of memory in RAM (`VmRSS`), where the system tells.
     pub resident_bytes: Option<u64>,
     /// Seconds since the server started.
     pub uptime_s: f64,
@@ -21,7 +21,9 @@ pub(super) struct Process {
 
 pub(super) fn look(facts: &Facts) -> Process {
     Process {
-        resident_bytes: std::fs::read_to_string("/proc/self/status").ok().and_then(|s| resident(&s)),
+        resident_bytes: std::fs::read_to_string("/proc/self/status")
+            .ok()
+            .and_then(|s| resident(&s)),
         uptime_s: facts.started.elapsed().as_secs_f64(),
         max_connections: facts.max_connections,
         max_buffered: facts.max_buffered,

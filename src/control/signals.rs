@@ -1,8 +1,9 @@
 //! SIGTERM and SIGINT.
 //!
-//! A handler writes to a pipe, by its number, on whichever thread the system picks. On a shard, whose
-//! descriptor table is its own, that number is a client's socket. So no shard may ever run a handler:
-//! shards are started under [`hold`], and a thread inherits the mask of the one that starts it.
+//! A handler writes to a pipe, by its number, on whichever thread the system picks. On a shard,
+//! whose descriptor table is its own, that number is a client's socket. So no shard may ever run a
+//! handler: shards are started under [`hold`], and a thread inherits the mask of the one that
+//! starts it.
 
 use std::io;
 

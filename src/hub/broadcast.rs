@@ -2,8 +2,10 @@
 //!
 //! What becomes of a message:
 //!
-//! 1. [`Broadcast::publish`] encodes its frame behind those that came to the same path in this turn.
-//! 2. [`Broadcast::turn`], at the turn's end, makes one block of them, mails it to every other shard
+//! 1. [`Broadcast::publish`] encodes its frame behind those that came to the same path in this
+//!    turn.
+//! 2. [`Broadcast::turn`], at the turn's end, makes one block of them, mails it to every other
+//!    shard
 //!    that has members on the path (`presence` says which), and begins a walk over its own.
 //! 3. A shard that gets the mail begins its own walk, after those it has begun before.
 //! 4. Walks go on in slices, a bounded number of deliveries and bytes in a turn, each path in its
@@ -31,12 +33,13 @@ use crate::limits;
 
 /// Unfinished walks of a path beyond which it gathers a larger block before it begins another.
 const WALKS_AHEAD: usize = 2;
-/// What a block counts at least, in bytes of [`limits::FANOUT_BACKLOG`]: it bounds their number too.
+/// What a block counts at least, in bytes of [`limits::FANOUT_BACKLOG`]: it bounds their number
+/// too.
 const BLOCK_COST: usize = 4096;
 
 /// A block on its way to the shards. The last one to drop it has finished the last walk.
 #[derive(Debug)]
-pub(crate) struct Publication {
+pub(super) struct Publication {
     /// The path's name.
     name: Arc<[u8]>,
     /// Encoded frames.
@@ -59,7 +62,7 @@ fn cost(bytes: &[u8]) -> usize {
 
 /// A block for one shard.
 #[derive(Debug)]
-pub(crate) struct Mail {
+pub(super) struct Mail {
     publication: Arc<Publication>,
     /// To whom: the receiving shard's members at that time.
     generation: Generation,
@@ -163,7 +166,8 @@ impl<I: Copy + PartialEq, S> Broadcast<I, S> {
         }
     }
 
-    /// Somebody is about to be let in. From here on this shard gets what others publish to the path.
+    /// Somebody is about to be let in. From here on this shard gets what others publish to the
+    /// path.
     pub(super) fn accept(&mut self, name: &[u8]) -> Seat {
         let room = self.paths.find(name).unwrap_or_else(|| self.make(name));
         self.with(room, |path| path.at_door += 1);
@@ -240,10 +244,10 @@ impl<I: Copy + PartialEq, S> Broadcast<I, S> {
         self.held_mails > 0 || bytes > limits::FANOUT_BACKLOG
     }
 
-    /// Whether there is something to look after though no event comes: mails to try again, or
-    /// publishers that wait for other shards.
+    /// Whether there is something to look after though no event comes: mails to try again,
+    /// publishers that wait for other shards, members that left after the turn's end.
     pub(super) fn is_waiting(&self) -> bool {
-        self.held_mails > 0 || !self.paused.is_empty()
+        self.held_mails > 0 || !self.paused.is_empty() || !self.left.is_empty()
     }
 
     /// A block that another shard published.

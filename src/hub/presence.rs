@@ -1,10 +1,11 @@
 //! Which shards have members on a path: what a publisher looks at before it mails.
 //!
-//! Path names are hashed into buckets; for each bucket every shard has a generation, a number that is
-//! odd while the shard has rooms there. A shard makes it odd with its first room in the bucket,
+//! Path names are hashed into buckets; for each bucket every shard has a generation, a number that
+//! is odd while the shard has rooms there. A shard makes it odd with its first room in the bucket,
 //! which is before the 101 of that room's first member is written, and even with its last. So
 //! whoever knows, by any message however indirect, that a subscriber's handshake is complete
-//! publishes after that, and its mail goes there: no announcement can be late, because there is none.
+//! publishes after that, and its mail goes there: no announcement can be late, because there is
+//! none.
 //!
 //! A mail carries the generation that it was sent to. One that was meant for members who are all
 //! gone is dropped, so that a newcomer never gets an old block and then misses one in between.
@@ -118,7 +119,9 @@ mod tests {
             own.freed(&presence, bucket);
         }
         let mut all: Vec<OwnRooms> = (0..130).map(OwnRooms::new).collect();
-        all.iter_mut().for_each(|own| own.made(&presence, bucket));
+        for own in &mut all {
+            own.made(&presence, bucket);
+        }
         assert!(presence.shards(bucket).map(|(shard, _)| shard).eq(0..130));
         assert_eq!(shards(&presence, Bucket((bucket.0 + 1) % BUCKETS as u16)), []);
     }

@@ -79,8 +79,8 @@ impl<I: Copy + PartialEq, B> Room<I, B> {
         !self.walks.is_empty()
     }
 
-    /// Walks on for `budget` deliveries at most, or until `deliver` returns false, and says how many
-    /// there were. A block is dropped with the last delivery of its walk.
+    /// Walks on for `budget` deliveries at most, or until `deliver` returns false, and says how
+    /// many there were. A block is dropped with the last delivery of its walk.
     pub(super) fn slice(&mut self, budget: usize, mut deliver: impl FnMut(I, &B) -> bool) -> usize {
         let mut done = 0;
         let mut go = true;
@@ -232,7 +232,9 @@ mod tests {
         ) {
             let mut model = Model::default();
             (0..before).for_each(|_| model.apply(&Step::Join));
-            steps.iter().for_each(|step| model.apply(step));
+            for step in &steps {
+                model.apply(step);
+            }
             while model.room.is_walking() {
                 model.slice(7);
             }

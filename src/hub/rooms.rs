@@ -1,4 +1,5 @@
-//! The rooms of one shard: found by name when somebody comes or a mail arrives, by number otherwise.
+//! The rooms of one shard: found by name when somebody comes or a mail arrives, by number
+//! otherwise.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -20,6 +21,7 @@ impl<T> Default for Rooms<T> {
 
 impl<T> Rooms<T> {
     /// Rooms there are.
+    #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.numbers.len()
     }

@@ -1,3 +1,5 @@
+//! Broadcast over several shards in one thread: bounded mailboxes, any interleaving.
+
 #![allow(clippy::unwrap_used)]
 
 use std::collections::{BTreeMap, HashMap};

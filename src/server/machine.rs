@@ -1,0 +1,66 @@
+//! What this machine gives to the process: cores, open files, memory.
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use crate::config::Machine;
+
+/// Looks, and raises the soft limit of open files to the hard one: it stands low only for programs
+/// that use `select`.
+pub fn this_machine() -> Machine {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    let open_files = match setrlimit(Resource::Nofile, raised) {
+        Ok(()) => limit.maximum,
+        Err(e) => {
+            tracing::warn!(error = %e, "the open-file limit can not be raised to the hard limit");
+            limit.current
+        }
+    };
+    Machine {
+        cores: cores(),
+        // No limit is no number.
+        open_files: open_files.unwrap_or(u64::MAX),
+        memory: memory(),
+    }
+}
+
+/// Cores in the affinity mask, as shards are pinned to them.
+fn cores() -> usize {
+    let mask = core_affinity::get_core_ids().map_or(0, |cores| cores.len());
+    if mask > 0 { mask } else { std::thread::available_parallelism().map_or(1, usize::from) }
+}
+
+/// Bytes of memory that the process may use: the machine's, or its control group's if that is less.
+fn memory() -> Option<u64> {
+    let read = |path| std::fs::read_to_string(path).ok();
+    let machine = read("/proc/meminfo").and_then(|text| total(&text));
+    let group = read("/sys/fs/cgroup/memory.max").and_then(|text| text.trim().parse().ok());
+    machine.into_iter().chain(group).min()
+}
+
+/// The line `MemTotal:  8123456 kB`, in bytes.
+fn total(meminfo: &str) -> Option<u64> {
+    let line = meminfo.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    kib.checked_mul(1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_machine_has_cores_files_and_memory() {
+        let machine = this_machine();
+        assert!(machine.cores > 0 && machine.open_files > 0, "{machine:?}");
+        let now = getrlimit(Resource::Nofile);
+        assert_eq!(now.current, now.maximum, "the soft limit is raised");
+    }
+
+    #[test]
+    fn memory_in_bytes() {
+        assert_eq!(total("MemTotal:       16 kB\nMemFree: 1 kB\n"), Some(16_384));
+        assert_eq!(total("MemFree: 1 kB\n"), None);
+        assert_eq!(total("MemTotal: lots\n"), None);
+    }
+}
