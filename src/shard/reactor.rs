@@ -207,9 +207,8 @@ impl<N: Net, A: App> Reactor<N, A> {
             core.turn_to(ConnId::NONE);
             left -= 1;
         }
-        if left == 0 {
-            self.app_has_more = true;
-        }
+        // What is left in the box has raised its flag already: no report will come for it.
+        self.app_has_more = left == 0;
         self.tell_flushed();
     }
 
@@ -240,7 +239,7 @@ impl<N: Net, A: App> Reactor<N, A> {
         let mut cx = cx(&self.place, self.now);
         let more = self.app.turn(&mut cx, &mut Peers { core: &mut self.core });
         self.core.turn_to(ConnId::NONE);
-        self.app_has_more = more;
+        self.app_has_more |= more;
         self.tell_flushed();
     }
 
