@@ -1,0 +1,16 @@
+//! A client's connection: any bytes in any pieces, to a peer that takes its answers in any pieces,
+//! tell one story within the memory that is allowed.
+#![no_main]
+
+#[path = "../../tests/splits/drive.rs"]
+mod drive;
+#[path = "../../tests/splits/program.rs"]
+mod program;
+
+use libfuzzer_sys::fuzz_target;
+use plimsoll::conn::Side;
+
+fuzz_target!(|bytes: &[u8]| {
+    let case = program::case(Side::Client, bytes);
+    drive::compare(Side::Client, &case.stream, case.way);
+});
