@@ -2,9 +2,9 @@
 //! tell one story within the memory that is allowed.
 #![no_main]
 
-#[path = "../../tests/splits/drive.rs"]
+#[path = "conn/drive.rs"]
 mod drive;
-#[path = "../../tests/splits/program.rs"]
+#[path = "conn/program.rs"]
 mod program;
 
 use libfuzzer_sys::fuzz_target;

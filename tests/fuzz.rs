@@ -1,12 +1,10 @@
-//! The same bytes, cut in any way, give the same events and the same answers, on both sides; a peer
-//! that takes its answers in any pieces gets all of them; and all memory comes back.
-//!
-//! The fuzz targets `conn_server` and `conn_client` run the same driver over longer streams.
+//! The driver of the fuzz targets `conn_server` and `conn_client`, run for a moment by the plain test
+//! suite, so that it stays right between two fuzz runs; what a fuzz run finds becomes a test here.
 #![allow(clippy::unwrap_used)]
 
-#[path = "splits/drive.rs"]
+#[path = "../fuzz/targets/conn/drive.rs"]
 mod drive;
-#[path = "splits/program.rs"]
+#[path = "../fuzz/targets/conn/program.rs"]
 mod program;
 
 use drive::{Way, compare, peers_head};
