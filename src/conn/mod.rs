@@ -57,6 +57,7 @@ use sender::stage_frame;
 use crate::wire::close::parse_body;
 use crate::wire::frame::{self, Header, Opcode};
 use crate::wire::handshake::{Refusal, Rejection, check_response};
+use crate::wire::utf8::Utf8;
 use crate::wire::violation::Violation;
 
 /// One connection. An idle one owns nothing on the heap.
@@ -143,6 +144,49 @@ impl Conn {
     /// The next event in the input; `None` when the rest is incomplete (and kept) or void.
     #[inline]
     pub fn next<'b>(&mut self, input: &mut Input<'b>, gear: &mut Gear) -> Option<Event<'b>> {
+        let message = self.next_whole(input, gear);
+        if message.is_some() { message } else { self.next_rare(input, gear) }
+    }
+
+    /// The common case, alone and inline: nothing is incomplete, and the next frame is a whole
+    /// message that is all here. Unmasked where it lies.
+    #[inline]
+    fn next_whole<'b>(&mut self, input: &mut Input<'b>, gear: &mut Gear) -> Option<Event<'b>> {
+        if self.partial.is_some() || !self.reads_frames() {
+            return None;
+        }
+        let masked = gear.settings.side.peer_masks();
+        let header = frame::decode(input.rest(), masked).ok()??;
+        let kind = match header.opcode {
+            Opcode::Text => Kind::Text,
+            Opcode::Binary => Kind::Binary,
+            _ => return None,
+        };
+        let size = usize::from(header.size);
+        let room = (input.rest().len() - size).min(gear.settings.max_message);
+        if !header.fin || header.len > room as u64 {
+            return None;
+        }
+        let at = input.at();
+        let frame = input.take(size + header.len as usize);
+        let payload = &mut frame[size..];
+        if kind == Kind::Text {
+            let mut utf8 = Utf8::default();
+            let valid = gear.masker.apply_text(header.key, payload, &mut utf8);
+            if valid.and_then(|()| utf8.finish()).is_err() {
+                self.fail(Violation::InvalidUtf8, gear);
+                return None;
+            }
+        } else if masked {
+            gear.masker.apply(header.key, payload);
+        }
+        self.message = gear.now;
+        Some(Event::Message(Message { kind, body: Body::InPlace { frame, at, header: size } }))
+    }
+
+    /// Everything else: heads, control frames, what is incomplete, and every violation.
+    #[inline(never)]
+    fn next_rare<'b>(&mut self, input: &mut Input<'b>, gear: &mut Gear) -> Option<Event<'b>> {
         match &self.phase {
             Phase::Open | Phase::CloseSent(_) => match self.next_frame(input, gear) {
                 Ok(event) => event,
@@ -188,21 +232,19 @@ impl Conn {
                 if event.is_some() || !self.reads_frames() {
                     return Ok(event);
                 }
-            } else if let Some(event) = self.data(&header, all_here, input, gear)? {
-                return Ok(Some(event));
+            } else {
+                self.data(&header, input, gear)?;
             }
         }
     }
 
-    /// A data frame: a message in place when all of it is here, else the message grows.
-    #[inline]
-    fn data<'b>(
+    /// A data frame that is not a whole message in place: a message begins or grows.
+    fn data(
         &mut self,
         header: &Header,
-        all_here: bool,
-        input: &mut Input<'b>,
+        input: &mut Input<'_>,
         gear: &mut Gear,
-    ) -> Result<Option<Event<'b>>, Violation> {
+    ) -> Result<(), Violation> {
         let in_message = self.partial.as_ref().is_some_and(|p| p.in_message());
         let kind = match (header.opcode, in_message) {
             (Opcode::Continuation, true) => None,
@@ -211,53 +253,12 @@ impl Conn {
             (Opcode::Text, false) => Some(Kind::Text),
             (_, false) => Some(Kind::Binary),
         };
-        if let Some(kind) = kind
-            && header.fin
-            && all_here
-        {
-            return self.in_place(kind, header, input, gear).map(Some);
-        }
         input.take(usize::from(header.size));
         let partial = self.partial.get_or_insert_with(|| gear.partials.pop().unwrap_or_default());
         match kind {
-            Some(kind) => partial.begin(kind, header, gear)?,
-            None => partial.resume(header, gear)?,
+            Some(kind) => partial.begin(kind, header, gear),
+            None => partial.resume(header, gear),
         }
-        Ok(None)
-    }
-
-    #[inline]
-    fn in_place<'b>(
-        &mut self,
-        kind: Kind,
-        header: &Header,
-        input: &mut Input<'b>,
-        gear: &Gear,
-    ) -> Result<Event<'b>, Violation> {
-        let limit = gear.settings.max_message;
-        let len = header.len as usize;
-        if len > limit {
-            return Err(Violation::MessageTooBig { limit });
-        }
-        let size = usize::from(header.size);
-        let at = input.at();
-        let frame = input.take(size + len);
-        let payload = &mut frame[size..];
-        match kind {
-            Kind::Binary if gear.settings.side.peer_masks() => {
-                gear.masker.apply(header.key, payload);
-            }
-            Kind::Binary => {}
-            Kind::Text => {
-                let mut utf8 = crate::wire::utf8::Utf8::default();
-                gear.masker
-                    .apply_text(header.key, payload, &mut utf8)
-                    .and_then(|()| utf8.finish())
-                    .map_err(|_| Violation::InvalidUtf8)?;
-            }
-        }
-        self.message = gear.now;
-        Ok(Event::Message(Message { kind, body: Body::InPlace { frame, at, header: size } }))
     }
 
     /// A whole control frame. A ping is answered here, a close ends the reading of frames.
@@ -342,6 +343,7 @@ impl Conn {
         }
     }
 
+    #[inline]
     fn reads_frames(&self) -> bool {
         matches!(self.phase, Phase::Open | Phase::CloseSent(_))
     }

@@ -99,13 +99,13 @@ pub(super) fn stage_frame(gear: &mut Gear, fin: bool, opcode: Opcode, payload: &
         Side::Server => None,
         Side::Client => Some(gear.key()),
     };
-    let mut header = [0; MAX_HEADER];
-    let size = frame::encode(fin, opcode, payload.len(), key, &mut header);
+    let size = frame::header_size(payload.len(), key.is_some());
     let room = gear.stage.room(size + payload.len());
-    room[..size].copy_from_slice(&header[..size]);
+    let (header, body) = room.split_at_mut(size);
+    frame::encode(fin, opcode, payload.len(), key, header);
     match key {
-        None => room[size..].copy_from_slice(payload),
-        Some(key) => gear.masker.copy(key, payload, &mut room[size..]),
+        None => body.copy_from_slice(payload),
+        Some(key) => gear.masker.copy(key, payload, body),
     }
 }
 

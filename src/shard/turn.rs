@@ -17,10 +17,11 @@ pub(super) fn events<T, A: App>(
     cx: &mut Cx<'_, A::Mail>,
     input: &mut Input<'_>,
 ) {
+    let mut messages = 0;
     while let Some(event) = slot.conn.next(input, gear) {
         match event {
             Event::Message(mut message) => {
-                cx.counters().messages_in.add(1);
+                messages += 1;
                 if let Some(mut peer) = slot.peer(id, gear) {
                     app.message(cx, &mut peer, &mut message);
                 }
@@ -38,6 +39,7 @@ pub(super) fn events<T, A: App>(
             Event::Opened => opened(slot, id, gear, app, cx),
         }
     }
+    cx.counters().messages_in.add(messages);
 }
 
 /// Server: a whole request head. The App decides, the connection answers.

@@ -183,18 +183,26 @@ fn opcode(first: u8) -> Opcode {
     }
 }
 
-/// Writes a header into the front of `out` and returns its size, 2 to 14 bytes.
-///
-/// The length is in its shortest form (RFC 6455 5.2). A client's frames have a `key`, a server's
-/// none.
+/// Bytes of the header of a frame with so much payload, 2 to 14.
 #[inline]
-pub fn encode(
-    fin: bool,
-    opcode: Opcode,
-    len: usize,
-    key: Option<Key>,
-    out: &mut [u8; MAX_HEADER],
-) -> usize {
+pub fn header_size(len: usize, masked: bool) -> usize {
+    let length = match len {
+        0..=125 => 2,
+        126..=0xffff => 4,
+        _ => 10,
+    };
+    length + if masked { 4 } else { 0 }
+}
+
+/// Writes a header into the front of `out` and returns its size, that of [`header_size`].
+///
+/// The length is in its shortest form (RFC 6455 5.2). `key` is present exactly on a client's
+/// frames.
+///
+/// # Panics
+/// If `out` is shorter than the header; [`MAX_HEADER`] bytes always do.
+#[inline]
+pub fn encode(fin: bool, opcode: Opcode, len: usize, key: Option<Key>, out: &mut [u8]) -> usize {
     let mask = if key.is_some() { field::MASK } else { 0 };
     out[0] = opcode as u8 | if fin { field::FIN } else { 0 };
     let mut size = 2;
@@ -269,6 +277,7 @@ mod tests {
             let mut bytes = [0; MAX_HEADER];
             let size = encode(fin, opcode, len, key, &mut bytes);
             let masked = key.is_some();
+            prop_assert_eq!(size, header_size(len, masked));
             for cut in 0..size {
                 prop_assert_eq!(decode(&bytes[..cut], masked), Ok(None));
             }
