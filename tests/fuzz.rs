@@ -1,5 +1,6 @@
-//! The driver of the fuzz targets `conn_server` and `conn_client`, run for a moment by the plain test
-//! suite, so that it stays right between two fuzz runs; what a fuzz run finds becomes a test here.
+//! The driver of the fuzz targets `conn_server` and `conn_client`, run for a moment by the plain
+//! test suite, so that it stays right between two fuzz runs; what a fuzz run finds becomes a test
+//! here.
 #![allow(clippy::unwrap_used)]
 
 #[path = "../fuzz/targets/conn/drive.rs"]

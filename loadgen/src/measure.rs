@@ -113,8 +113,8 @@ impl Recorder {
         Self::default()
     }
 
-    /// Records a latency in nanoseconds. Over [`MAX_NS`] it is clamped and counted as overflow. What
-    /// will not be reported, the warm-up of windowed kinds, is not kept.
+    /// Records a latency in nanoseconds. Over [`MAX_NS`] it is clamped and counted as overflow.
+    /// What will not be reported, the warm-up of windowed kinds, is not kept.
     pub fn record(&mut self, kind: Kind, phase: Phase, ns: u64) {
         if kind.windowed() && phase == Phase::Warmup {
             return;

@@ -11,7 +11,8 @@ pub struct InvalidUtf8;
 /// State between two pieces of one text message: at most three bytes of an unfinished code point.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Utf8 {
-    /// The bytes of the code point that has begun, the last in the top byte; zero when there is none.
+    /// The bytes of the code point that has begun, the last in the top byte; zero when there is
+    /// none.
     begun: u32,
 }
 

@@ -46,8 +46,8 @@ unsafe fn text(
     }
 }
 
-// SAFETY of each block below: NEON belongs to 64-bit Arm; the caller's promise that the pointers reach
-// 16 bytes, as the trait says.
+// SAFETY of each block below: NEON belongs to 64-bit Arm; the caller's promise that the pointers
+// reach 16 bytes, as the trait says.
 impl Vector for uint8x16_t {
     const LEN: usize = 16;
 
