@@ -5,7 +5,10 @@
 //! report        the terminal's report and the result file; judge: may the figures be believed
 //! progress      the live line; reads what the threads publish, never asks them
 //! run           threads, phases, the embedded server
-//! workload      the client's App on a shard; schedule: when each message is due
+//! workload      the client's App on a shard
+//! schedule      when each message is due; inflight: what is not answered yet
+//! payload heard what a message carries; what a subscriber heard of each publisher
+//! target sources the server's address, ours; shards: threads for the descriptors
 //! measure cost  histograms and tallies of a thread; CPU and memory of both sides
 //! cli           arguments -> a Plan without contradictions
 //! ```
@@ -19,8 +22,17 @@
 
 pub mod cli;
 pub mod cost;
+mod heard;
 pub mod human;
+mod inflight;
 pub mod judge;
 pub mod measure;
+mod payload;
 pub mod progress;
 pub mod report;
+pub mod run;
+mod schedule;
+pub mod shards;
+pub mod sources;
+pub mod target;
+mod workload;

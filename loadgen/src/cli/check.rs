@@ -232,8 +232,11 @@ fn stamped(args: &Args, mode: Mode, size: SizeRange) -> Result<SizeRange, UsageE
         }
         _ => return Ok(size),
     };
-    if size.min < STAMP_BYTES {
-        return refuse(format!("--size {size}"), why, format!("use --size {STAMP_BYTES} or more"));
+    let payload = if args.text { PayloadKind::Text } else { PayloadKind::Binary };
+    let timed = matches!(mode, Mode::Broadcast(_));
+    let least = stamp_bytes(payload, timed).max(STAMP_BYTES);
+    if size.min < least {
+        return refuse(format!("--size {size}"), why, format!("use --size {least} or more"));
     }
     Ok(size)
 }

@@ -31,6 +31,8 @@ pub struct Tally {
     pub pings_sent: u64,
     /// Pings whose answer had not come when the drain was over.
     pub pings_unanswered: u64,
+    /// Heartbeats due while an earlier ping of their connection was not answered yet.
+    pub pings_overdue: u64,
     /// Replies compared with what was sent and found equal.
     pub verified: u64,
     /// Replies that differ from what was sent.
@@ -103,6 +105,7 @@ impl Tally {
         self.unanswered_age.merge(&other.unanswered_age);
         self.pings_sent += other.pings_sent;
         self.pings_unanswered += other.pings_unanswered;
+        self.pings_overdue += other.pings_overdue;
         self.verified += other.verified;
         self.corrupt += other.corrupt;
         self.duplicate += other.duplicate;

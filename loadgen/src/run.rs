@@ -1,0 +1,100 @@
+//! A run from first thread to last: shards, the embedded server, and the phases that the main
+//! thread leads them through. Between two phases it only sleeps.
+
+mod fleet;
+mod lead;
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+use plimsoll::config::{Config, ConfigError, Threads};
+use plimsoll::limits;
+use plimsoll::server::{StartError, this_machine};
+
+use crate::cli::plan::{Plan, Target};
+use crate::cost::CostError;
+use crate::measure::Outcome;
+use crate::progress::LiveCell;
+use crate::shards::{self, ShardsError};
+use crate::sources::SourcesError;
+use crate::target::{self, TargetError};
+use crate::workload::Task;
+use fleet::Fleet;
+use lead::Lead;
+
+/// Why there is no result.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The server's address is not known.
+    #[error(transparent)]
+    Target(#[from] TargetError),
+    /// The generator's threads cannot hold the connections.
+    #[error(transparent)]
+    Shards(#[from] ShardsError),
+    /// The local ports do not suffice.
+    #[error(transparent)]
+    Sources(#[from] SourcesError),
+    /// The server's cost cannot be read.
+    #[error(transparent)]
+    Cost(#[from] CostError),
+    /// The embedded server cannot be as large as the run asks for.
+    #[error("server inside: {0}")]
+    Config(#[from] ConfigError),
+    /// The embedded server did not start.
+    #[error("server inside: {0}")]
+    Server(#[from] StartError),
+    /// Not one connection was established.
+    #[error("no connection to {target} ({address}) could be established: {cause}")]
+    NothingConnected {
+        /// The URL.
+        target: String,
+        /// Its address.
+        address: SocketAddr,
+        /// Why the first one failed.
+        cause: String,
+    },
+    /// A thread could not be started, or ended by a panic.
+    #[error("generator thread: {0}")]
+    Thread(String),
+}
+
+/// Runs a plan and hands back what was measured. Blocks until it is over.
+pub fn run(plan: &Plan) -> Result<Outcome, RunError> {
+    let machine = this_machine();
+    let limit = machine.open_files;
+    let own = shards::plan(plan.threads, machine.cores, plan.connections, limit)?;
+    let mut notes = Vec::new();
+    if own.forced {
+        notes.push(format!("open-file limit {limit}: using {} generator threads", own.count));
+    }
+    let (known, config) = match &plan.target {
+        Target::Url(endpoint) => (Some(target::resolve(endpoint)?), None),
+        Target::Embedded { threads } => {
+            let config = server_config(plan, *threads);
+            let server = config.plan(&machine)?;
+            notes.extend(server.note.as_ref().map(|note| format!("server inside: {note}")));
+            (None, Some((config, server)))
+        }
+    };
+    let cells: Arc<[LiveCell]> = (0..own.count).map(|_| LiveCell::default()).collect();
+    let task = Arc::new(Task::new(plan.clone(), own.count));
+    let fleet = Fleet::launch(&task, &cells, own.capacity, config)?;
+    let nowhere = || RunError::Thread("neither a URL nor a server inside".to_owned());
+    let to = known.or_else(|| fleet.server_address()).ok_or_else(nowhere)?;
+    Lead { plan, task, to, notes, fleet }.through(cells)
+}
+
+/// A server that holds what the run asks for.
+fn server_config(plan: &Plan, threads: Option<usize>) -> Config {
+    Config {
+        listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+        admin: None,
+        threads: threads.map_or(Threads::Auto, Threads::Count),
+        pin: plan.pin,
+        max_connections: Some(plan.connections as usize),
+        max_message: plan.size.max.max(limits::MAX_MESSAGE),
+        max_pending: plan.size.max.max(limits::MAX_PENDING),
+        subprotocols: plan.request.subprotocols.clone(),
+        ..Config::default()
+    }
+}

@@ -1,0 +1,252 @@
+//! The main thread's way through the phases: connect, warm up, measure, drain, close.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
+
+use super::RunError;
+use super::fleet::Fleet;
+use crate::cli::plan::{Mode, Pace, Plan, Target};
+use crate::cost::{Subject, Watch};
+use crate::measure::{Latencies, Outcome, Phases, Tally};
+use crate::payload;
+use crate::progress::{LiveCell, Progress, Stage};
+use crate::schedule::Nanos;
+use crate::sources;
+use crate::target;
+use crate::workload::{Harvest, Mail, Notice, Route, Step, Task, Times};
+
+/// How often the main thread looks at the shards.
+const LOOK: Duration = Duration::from_millis(2);
+/// From the mail to the first connect or send, so that every shard has it in time.
+const HEAD_START: Duration = Duration::from_millis(20);
+/// Failures without one success that end a run at once.
+const HOPELESS: u32 = 32;
+/// A failure without any success for so long ends it too.
+const HOPELESS_AFTER: Duration = Duration::from_secs(1);
+/// Beyond the drain's end, for a shard that is late.
+const GRACE: Duration = Duration::from_secs(2);
+/// Closes a second that any machine should do, and the close handshake's own timeout.
+const CLOSES_PER_SECOND: f64 = 5_000.0;
+
+/// Everything that a run stands on.
+pub(super) struct Lead<'a> {
+    pub(super) plan: &'a Plan,
+    pub(super) task: Arc<Task>,
+    pub(super) to: SocketAddr,
+    pub(super) notes: Vec<String>,
+    pub(super) fleet: Fleet,
+}
+
+impl Lead<'_> {
+    /// All phases in their order.
+    pub(super) fn through(mut self, cells: Arc<[LiveCell]>) -> Result<Outcome, RunError> {
+        let sources = sources::choose(&self.plan.sources, self.to, self.plan.connections)?;
+        self.note_sources(&sources);
+        let subject = match self.plan.target {
+            Target::Embedded { .. } => Some(Subject::Embedded),
+            Target::Url(_) => self.plan.server_pid.map(Subject::Process),
+        };
+        let mut watch = Watch::idle(subject)?;
+        let progress = Progress::start(cells, self.plan.connections, self.plan.quiet);
+
+        let connecting = Instant::now();
+        self.connect(sources)?;
+        let mut phases = Phases { connect: connecting.elapsed(), ..Phases::default() };
+        watch.connected();
+
+        let times = self.times();
+        self.tell_all(&Mail::Start(Arc::new(times.clone())));
+        progress.stage(Stage::WarmingUp);
+        self.sleep_until(times.from);
+        watch.window_begins();
+        progress.stage(Stage::Measuring);
+        self.sleep_until(times.to);
+        watch.window_ends();
+        phases.warmup = Duration::from_nanos(times.from - times.start);
+        phases.measure = Duration::from_nanos(times.to - times.from);
+
+        progress.stage(Stage::Draining);
+        self.await_all(Step::Drained, self.task.instant(times.until) + GRACE);
+        progress.stage(Stage::Closing);
+        self.tell_all(&Mail::Close);
+        let patience =
+            Duration::from_secs_f64(f64::from(self.plan.connections) / CLOSES_PER_SECOND);
+        let limit = plimsoll::limits::CLOSE_TIMEOUT + GRACE + patience;
+        self.await_all(Step::Closed, Instant::now() + limit);
+        drop(progress);
+        let harvests = self.fleet.stop()?;
+        Ok(self.outcome(harvests, watch, phases))
+    }
+
+    fn note_sources(&mut self, sources: &[Option<std::net::IpAddr>]) {
+        if let [Some(first), .., Some(last)] = sources {
+            let note = format!("connecting from {} addresses, {first} to {last}", sources.len());
+            self.notes.push(note);
+        }
+        let ports = sources::local_ports().len() as u32;
+        let each = self.plan.connections.div_ceil(sources.len() as u32);
+        if each > ports / 4 * 3 {
+            self.notes.push(format!(
+                "{each} connections from each source address, which has {ports} ports: connecting \
+                 is slow when ports are scarce; more --source-ip help"
+            ));
+        }
+    }
+
+    fn tell_all(&mut self, mail: &Mail) {
+        for shard in 0..self.task.shards {
+            self.fleet.tell(shard, mail.clone());
+        }
+    }
+
+    fn board(&self) -> &[Notice] {
+        &self.task.board
+    }
+
+    fn sum(&self, what: impl Fn(&Notice) -> u32) -> u32 {
+        self.board().iter().map(what).sum()
+    }
+
+    /// Until every connection is established or given up.
+    fn connect(&mut self, sources: Vec<Option<std::net::IpAddr>>) -> Result<(), RunError> {
+        let start = self.task.nanos(Instant::now() + HEAD_START);
+        let host = match &self.plan.target {
+            Target::Url(endpoint) => endpoint.host_header(),
+            Target::Embedded { .. } => self.to.to_string(),
+        };
+        let route = Arc::new(Route { to: self.to, host, sources, start });
+        self.tell_all(&Mail::Dial(route));
+        let all = self.plan.connections;
+        let (mut established, mut changed, mut gave_up) = (0, Instant::now(), false);
+        let mut first_failure = None;
+        while self.board().iter().any(|notice| notice.step() < Step::Ready) {
+            self.fleet.check()?;
+            std::thread::sleep(LOOK);
+            let now = Instant::now();
+            let failed = self.sum(|notice| notice.failed.load(Relaxed));
+            let sum = self.sum(|notice| notice.established.load(Relaxed));
+            if sum > established {
+                (established, changed) = (sum, now);
+            }
+            if failed == 0 {
+                continue;
+            }
+            let since = *first_failure.get_or_insert(now);
+            let hopeless = failed >= HOPELESS.min(all) || now - since > HOPELESS_AFTER;
+            if established == 0 && hopeless {
+                break;
+            }
+            // Failures alone, for as long as two openings may take: the rest would fail too.
+            if now - changed > 2 * self.plan.connect_timeout && !gave_up {
+                gave_up = true;
+                self.tell_all(&Mail::GiveUp);
+            }
+        }
+        if established == 0 && self.sum(|notice| notice.established.load(Relaxed)) == 0 {
+            let cause = self.board().iter().find_map(|notice| notice.failure.get().cloned());
+            let cause = cause.unwrap_or_else(|| "no connection was tried".to_owned());
+            return Err(RunError::NothingConnected {
+                target: self.name(),
+                address: self.to,
+                cause,
+            });
+        }
+        Ok(())
+    }
+
+    fn name(&self) -> String {
+        match &self.plan.target {
+            Target::Url(endpoint) => endpoint.to_string(),
+            Target::Embedded { .. } => format!("ws://{}{}", self.to, self.plan.path(0)),
+        }
+    }
+
+    fn times(&self) -> Times {
+        let all = |what: fn(&Notice) -> u32| self.board().iter().map(what).collect();
+        let start = self.task.nanos(Instant::now() + HEAD_START);
+        let after = |at: Nanos, wait: Duration| at + wait.as_nanos() as Nanos;
+        let from = after(start, self.plan.warmup);
+        let to = after(from, self.plan.duration);
+        Times {
+            start,
+            from,
+            to,
+            until: after(to, self.plan.drain),
+            members: all(|notice| notice.members.load(Relaxed)),
+            senders: all(|notice| notice.senders.load(Relaxed)),
+        }
+    }
+
+    fn sleep_until(&self, at: Nanos) {
+        std::thread::sleep(self.task.instant(at).saturating_duration_since(Instant::now()));
+    }
+
+    /// Waits for a step, but not beyond `limit`.
+    fn await_all(&self, step: Step, limit: Instant) {
+        while Instant::now() < limit && self.board().iter().any(|notice| notice.step() < step) {
+            std::thread::sleep(LOOK);
+        }
+    }
+
+    fn outcome(mut self, harvests: Vec<Harvest>, watch: Watch, phases: Phases) -> Outcome {
+        let (mut tally, mut latencies) = (Tally::default(), Latencies::default());
+        let (mut strays, mut held, mut rooms) = (0, 0, None);
+        for harvest in harvests {
+            tally.merge(&harvest.tally);
+            latencies.add(&harvest.recorder);
+            strays += harvest.strays;
+            held += harvest.held;
+            match (&mut rooms, harvest.rooms) {
+                (None, first) => rooms = first,
+                (Some(sum), Some(part)) => sum.merge(&part),
+                (Some(_), None) => {}
+            }
+        }
+        tally.broadcast = rooms.map(|rooms| rooms.finish());
+        self.note_findings(&tally, strays, held);
+        let (generator, server) = watch.finish();
+        Outcome {
+            target: self.name(),
+            embedded: matches!(self.plan.target, Target::Embedded { .. }),
+            loopback: target::is_this_machine(self.to),
+            tally,
+            latencies,
+            rate_requested: match self.plan.pace {
+                Pace::Open { rate, .. } => Some(rate),
+                Pace::Closed { .. } | Pace::Silent => None,
+            },
+            phases,
+            generator,
+            server,
+            notes: self.notes,
+        }
+    }
+
+    fn note_findings(&mut self, tally: &Tally, strays: u64, held: u64) {
+        let timed = matches!(self.plan.mode, Mode::Broadcast(_));
+        let stamp = payload::stamp_bytes(self.plan.payload, timed);
+        if self.plan.mode == Mode::Echo && self.plan.size.min < stamp {
+            self.notes.push(format!(
+                "messages under {stamp} bytes carry no number: replies are paired first in, first out"
+            ));
+        }
+        if tally.established < tally.requested {
+            self.notes.push(format!(
+                "{} of {} connections took part",
+                tally.established, tally.requested
+            ));
+        }
+        if held > 0 {
+            self.notes.push(format!(
+                "{held} messages were never sent: their connections took no more bytes"
+            ));
+        }
+        if strays > 0 {
+            self.notes.push(format!(
+                "{strays} messages answered nothing that was sent: does this path echo?"
+            ));
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! Rooms: who should hear what, and what each member heard.
+
+use plimsoll::conn::Kind;
+
+use super::Workload;
+use super::task::Task;
+use crate::cli::plan::{self, Mode, Pace, Plan};
+use crate::heard::{Delivery, Heard, Spans};
+use crate::measure::{BroadcastTally, Kind as Latency};
+use crate::schedule::Nanos;
+
+/// Rooms of a plan; 1 when it has none.
+pub(super) fn rooms_of(plan: &Plan) -> u32 {
+    match plan.mode {
+        Mode::Broadcast(rooms) => rooms.rooms.max(1),
+        Mode::Echo | Mode::Idle => 1,
+    }
+}
+
+/// One shard's part in the rooms.
+#[derive(Debug)]
+pub(crate) struct Rooms {
+    plan: plan::Rooms,
+    /// Publishers of a room, at most: the width of a connection's row in `heard`.
+    width: u32,
+    /// What each connection of the shard heard of each publisher of its room.
+    heard: Vec<Heard>,
+    counts: RoomCounts,
+}
+
+/// What the shards' parts add up to.
+#[derive(Debug)]
+pub(crate) struct RoomCounts {
+    /// Members of each room when the run began.
+    members: Vec<u64>,
+    /// Messages published to each room in the measured window.
+    published: Vec<u64>,
+    tally: BroadcastTally,
+    spans: Spans,
+}
+
+impl Rooms {
+    /// `None` unless the mode is broadcast.
+    pub(super) fn new(task: &Task, shard: usize) -> Option<Self> {
+        let Mode::Broadcast(plan) = task.plan.mode else { return None };
+        let width = plan.publishers.div_ceil(plan.rooms.max(1));
+        let rows = task.connections_of(shard) as usize;
+        let seconds = task.plan.warmup.as_secs_f64() + task.plan.duration.as_secs_f64();
+        let messages = match task.plan.pace {
+            Pace::Open { rate, .. } => rate * seconds,
+            Pace::Closed { .. } | Pace::Silent => 0.0,
+        };
+        let rooms = plan.rooms.max(1) as usize;
+        let counts = RoomCounts {
+            members: vec![0; rooms],
+            published: vec![0; rooms],
+            tally: BroadcastTally::default(),
+            spans: Spans::new(plan.publishers, messages),
+        };
+        Some(Self { plan, width, heard: vec![Heard::default(); rows * width as usize], counts })
+    }
+
+    fn room(&self, connection: u32) -> usize {
+        (connection % self.plan.rooms.max(1)) as usize
+    }
+
+    pub(super) fn joined(&mut self, connection: u32) {
+        let room = self.room(connection);
+        self.counts.members[room] += 1;
+    }
+
+    /// A measured message of this publisher was handed over.
+    pub(super) fn published(&mut self, publisher: u32) {
+        let room = self.room(publisher);
+        self.counts.published[room] += 1;
+    }
+
+    /// Whether a message of `publisher` belongs to the connection's room.
+    fn belongs(&self, publisher: u32, connection: u32) -> bool {
+        publisher < self.plan.publishers && self.room(publisher) == self.room(connection)
+    }
+
+    fn hear(&mut self, local: u32, publisher: u32, sequence: u32) -> Delivery {
+        let column = publisher / self.plan.rooms.max(1);
+        let cell = local as usize * self.width as usize + column as usize;
+        self.heard[cell].hear(sequence)
+    }
+
+    pub(super) fn counts(self) -> RoomCounts {
+        self.counts
+    }
+}
+
+impl RoomCounts {
+    /// Adds another shard's part.
+    pub(crate) fn merge(&mut self, other: &Self) {
+        let add = |mine: &mut Vec<u64>, theirs: &Vec<u64>| {
+            mine.iter_mut().zip(theirs).for_each(|(mine, theirs)| *mine += theirs);
+        };
+        add(&mut self.members, &other.members);
+        add(&mut self.published, &other.published);
+        self.tally.received += other.tally.received;
+        self.tally.duplicate += other.tally.duplicate;
+        self.tally.reordered += other.tally.reordered;
+        self.spans.merge(&other.spans);
+    }
+
+    /// The figures of the run, once every shard's part is in.
+    pub(crate) fn finish(self) -> BroadcastTally {
+        let mut tally = self.tally;
+        let rooms = self.members.iter().zip(&self.published);
+        // The sender is a member too: a raw broadcast comes back to it as well.
+        tally.expected = rooms.map(|(members, published)| members * published).sum();
+        for width in self.spans.widths() {
+            tally.spread.record(width);
+        }
+        tally
+    }
+}
+
+impl Workload {
+    /// A publication reached a member.
+    pub(super) fn delivered(&mut self, local: u32, kind: Kind, payload: &[u8], now: Nanos) {
+        let connection = self.task.global(self.shard, local);
+        let Some(rooms) = &mut self.rooms else { return };
+        let stamp = self.payloads.read(payload).filter(|s| rooms.belongs(s.connection, connection));
+        let Some(stamp) = stamp else {
+            self.tally.corrupt += 1;
+            self.strays += 1;
+            return;
+        };
+        let measured = stamp.time >= self.times.from && stamp.time < self.times.to;
+        let delivery = rooms.hear(local, stamp.connection, stamp.sequence);
+        let rooms_tally = &mut rooms.counts.tally;
+        if delivery == Delivery::Duplicate {
+            rooms_tally.duplicate += 1;
+            self.tally.duplicate += 1;
+            return;
+        }
+        if delivery == Delivery::Reordered {
+            rooms_tally.reordered += 1;
+            self.tally.reordered += 1;
+        }
+        if measured {
+            rooms_tally.received += 1;
+            rooms.counts.spans.see(stamp.connection, stamp.sequence, now);
+            self.tally.received += 1;
+        }
+        let intact = kind == self.manner.kind
+            && (!self.manner.verify || self.payloads.intact(stamp, payload));
+        self.tally.corrupt += u64::from(!intact);
+        self.tally.verified += u64::from(intact && self.manner.verify && measured);
+        let took = now.saturating_sub(stamp.time);
+        self.recorder.record(Latency::Delivery, self.phase(stamp.time), took);
+        self.cell().received.add(1);
+        self.cell().response.record(took);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::task::tests::plan;
+    use super::*;
+
+    fn two_shards() -> (Rooms, Rooms) {
+        let plan = plan("--mode broadcast --rooms 2 --publishers 4 --subscribers 6 -R 10");
+        let task = Task::new(plan, 2);
+        (Rooms::new(&task, 0).unwrap(), Rooms::new(&task, 1).unwrap())
+    }
+
+    #[test]
+    fn expected_is_published_times_members() {
+        let (mut a, mut b) = two_shards();
+        for connection in 0..10 {
+            let shard = if connection % 2 == 0 { &mut a } else { &mut b };
+            shard.joined(connection);
+        }
+        for _ in 0..3 {
+            a.published(0);
+            b.published(1);
+            b.published(3);
+        }
+        let mut counts = a.counts();
+        counts.merge(&b.counts());
+        let tally = counts.finish();
+        assert_eq!(tally.expected, 3 * 5 + 6 * 5, "two rooms of five members");
+        assert_eq!((tally.received, tally.lost()), (0, 45));
+    }
+
+    #[test]
+    fn rooms_keep_apart() {
+        let (mut a, _) = two_shards();
+        assert!(a.belongs(0, 8) && a.belongs(2, 0) && a.belongs(3, 1));
+        assert!(!a.belongs(1, 0), "another room");
+        assert!(!a.belongs(4, 0), "no publisher");
+        assert_eq!(a.hear(0, 0, 0), Delivery::Fresh);
+        assert_eq!(a.hear(0, 2, 0), Delivery::Fresh, "each publisher has numbers of its own");
+        assert_eq!(a.hear(4, 0, 0), Delivery::Fresh, "and each member its own ears");
+        assert_eq!(a.hear(0, 0, 0), Delivery::Duplicate);
+    }
+}

@@ -1,0 +1,259 @@
+//! Connections begin and end: the ramp, the openings in flight, the closes.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Instant;
+
+use plimsoll::conn::{ConnectFault, End, Upgrade};
+use plimsoll::shard::net::Net;
+use plimsoll::shard::{ConnId, Dial, Peers};
+use plimsoll::wire::close::CloseCode;
+
+use super::Workload;
+use super::cause::cause;
+use super::link::{Local, Status};
+use super::task::{Route, Step};
+use crate::inflight::{Entry, NIL};
+use crate::measure::{Kind, Phase};
+use crate::schedule::{Gap, Nanos};
+
+/// Openings in flight on one shard. 16-64 fill the machine; more only adds latency.
+const OPENINGS: u32 = 32;
+/// Closes in flight on one shard, so that each is timed and not its place in a queue.
+const CLOSES: u32 = 64;
+
+/// Connecting under way.
+#[derive(Debug)]
+pub(super) struct Dialing {
+    route: Arc<Route>,
+    gap: Option<Gap>,
+    next: u32,
+    in_flight: u32,
+}
+
+impl Workload {
+    pub(super) fn dial(&mut self, route: Arc<Route>) {
+        let gap = self.task.plan.ramp.map(Gap::per_second);
+        self.dialing = Some(Dialing { route, gap, next: 0, in_flight: 0 });
+        self.reach(Step::Dialing);
+    }
+
+    /// When the next connection is due; never while all places are taken.
+    pub(super) fn next_dial(&self) -> Nanos {
+        let Some(dialing) = &self.dialing else { return Nanos::MAX };
+        if dialing.in_flight >= OPENINGS || dialing.next as usize >= self.links.len() {
+            return Nanos::MAX;
+        }
+        self.dial_time(dialing)
+    }
+
+    /// The ramp is one schedule over all connections of the run.
+    fn dial_time(&self, dialing: &Dialing) -> Nanos {
+        let global = u64::from(self.task.global(self.shard, dialing.next));
+        dialing.route.start + dialing.gap.map_or(0, |gap| gap.at(global))
+    }
+
+    pub(super) fn dial_due<N: Net>(&mut self, peers: &mut Peers<'_, N, Local>, now: Nanos) {
+        // A connect that fails at once frees its place at once: so a bound of its own.
+        for _ in 0..OPENINGS {
+            if self.next_dial() > now {
+                break;
+            }
+            let Some(dialing) = &mut self.dialing else { break };
+            let local = dialing.next;
+            dialing.next += 1;
+            dialing.in_flight += 1;
+            let route = Arc::clone(&dialing.route);
+            self.dial_one(peers, local, &route);
+        }
+        self.check_ready();
+    }
+
+    fn dial_one<N: Net>(&mut self, peers: &mut Peers<'_, N, Local>, local: u32, route: &Route) {
+        let global = self.task.global(self.shard, local);
+        let upgrade = self.upgrade(global, route);
+        let from = route.sources[global as usize % route.sources.len()];
+        // The clock is read for each: a batch of connects takes longer than one handshake.
+        let begun = self.task.nanos(Instant::now());
+        let link = &mut self.links[local as usize];
+        link.status = Status::Opening;
+        link.current = self.arena.insert(Entry::begun(begun));
+        let dial = Dial { to: route.to, from, upgrade };
+        if let Err((_, fault)) = peers.connect(dial, Local(local)) {
+            // Each further search for a free port would take as long as this one and find as little.
+            if fault == ConnectFault::NoLocalPort {
+                self.skip_the_rest(&fault.to_string());
+            }
+            self.never_opened(local, &fault.to_string());
+        }
+    }
+
+    /// The request of a connection: one for each room, made when first used.
+    fn upgrade(&mut self, global: u32, route: &Route) -> Rc<Upgrade> {
+        let plan = &self.task.plan;
+        let rooms = super::broadcast::rooms_of(plan);
+        let room = (global % rooms) as usize;
+        if self.upgrades.len() <= room {
+            self.upgrades.resize(room + 1, None);
+        }
+        let make = || {
+            Rc::new(Upgrade {
+                host: route.host.clone(),
+                target: plan.path(global),
+                origin: plan.request.origin.clone(),
+                protocols: plan.request.subprotocols.clone(),
+                headers: plan.request.headers.clone(),
+            })
+        };
+        Rc::clone(self.upgrades[room].get_or_insert_with(make))
+    }
+
+    pub(super) fn tcp_is_there(&mut self, local: u32, now: Nanos) {
+        let entry = self.arena.get_mut(self.links[local as usize].current);
+        entry.sent = now;
+        let took = now.saturating_sub(entry.intended);
+        self.recorder.record(Kind::Connect, Phase::Warmup, took);
+    }
+
+    pub(super) fn opened(&mut self, local: u32, id: ConnId, now: Nanos) {
+        let link = &mut self.links[local as usize];
+        let entry = self.arena.remove(link.current);
+        link.current = NIL;
+        link.id = Some(id);
+        link.status = Status::Open;
+        self.recorder.record(Kind::Handshake, Phase::Warmup, now.saturating_sub(entry.sent));
+        self.tally.established += 1;
+        self.cell().connected.add(1);
+        self.notice().established.store(self.tally.established as u32, Relaxed);
+        self.place_is_free();
+    }
+
+    fn place_is_free(&mut self) {
+        if let Some(dialing) = &mut self.dialing {
+            dialing.in_flight -= 1;
+        }
+        self.check_ready();
+    }
+
+    /// Every connection is established or given up: who is there takes part.
+    fn check_ready(&mut self) {
+        let Some(dialing) = &self.dialing else { return };
+        if dialing.in_flight > 0 || (dialing.next as usize) < self.links.len() {
+            return;
+        }
+        self.dialing = None;
+        let open = |local: &u32| self.links[*local as usize].is_open();
+        self.members = (0..self.links.len() as u32).filter(open).collect();
+        if let Some(rooms) = &mut self.rooms {
+            let globals = self.members.iter().map(|&local| self.task.global(self.shard, local));
+            globals.for_each(|connection| rooms.joined(connection));
+        }
+        let sends = |local: &&u32| self.task.sends(self.task.global(self.shard, **local));
+        let senders = self.members.iter().filter(sends).count() as u32;
+        self.notice().members.store(self.members.len() as u32, Relaxed);
+        self.notice().senders.store(senders, Relaxed);
+        self.reach(Step::Ready);
+    }
+
+    fn never_opened(&mut self, local: u32, text: &str) {
+        let link = &mut self.links[local as usize];
+        self.arena.remove(link.current);
+        link.current = NIL;
+        link.status = Status::Gone;
+        self.failed(text, 1);
+        self.place_is_free();
+    }
+
+    fn failed(&mut self, text: &str, connections: u64) {
+        if connections == 0 {
+            return;
+        }
+        self.tally.failed += connections;
+        for _ in 0..connections {
+            self.tally.error(text);
+        }
+        self.cell().failed.add(connections);
+        self.notice().failure.get_or_init(|| text.to_owned());
+        self.notice().failed.store(self.tally.failed as u32, Relaxed);
+    }
+
+    /// The server accepts no more.
+    pub(super) fn give_up(&mut self) {
+        self.skip_the_rest("not begun: the server had stopped accepting connections");
+        self.check_ready();
+    }
+
+    /// What was not begun has failed.
+    fn skip_the_rest(&mut self, text: &str) {
+        let Some(dialing) = &mut self.dialing else { return };
+        let left = self.links.len() as u32 - dialing.next;
+        dialing.next += left;
+        self.failed(text, left.into());
+    }
+
+    /// A connection is gone, whatever it was doing.
+    pub(super) fn ended(&mut self, local: u32, end: &End, now: Nanos) {
+        match self.links[local as usize].status {
+            Status::Opening => return self.never_opened(local, &cause(end)),
+            Status::Open => {
+                self.tally.closed_early += 1;
+                self.tally.error(&format!("closed early: {}", cause(end)));
+                self.cell().failed.add(1);
+                self.leave(local, now);
+            }
+            Status::Closing => {
+                let begun = self.arena.remove(self.links[local as usize].current).intended;
+                self.links[local as usize].current = NIL;
+                self.closing -= 1;
+                if matches!(end, End::ClosedByUs(_)) {
+                    // The event's time is its batch's; here a batch is as long as what is timed.
+                    let took = self.task.nanos(Instant::now()).saturating_sub(begun);
+                    self.recorder.record(Kind::Close, Phase::Measure, took);
+                } else {
+                    self.tally.error(&format!("while closing: {}", cause(end)));
+                }
+            }
+            Status::Planned | Status::Gone => {}
+        }
+        self.links[local as usize].status = Status::Gone;
+        self.check_closed();
+    }
+
+    pub(super) fn close(&mut self, now: Nanos) {
+        if self.step != Step::Drained {
+            self.settle(now);
+        }
+        self.reach(Step::Closing);
+        self.check_closed();
+    }
+
+    /// At once while places are free and connections are left.
+    pub(super) fn next_close(&self) -> Nanos {
+        let more = self.closing < CLOSES && self.close_next < self.links.len();
+        if more { 0 } else { Nanos::MAX }
+    }
+
+    /// Close frames up to the number that may be in flight.
+    pub(super) fn close_some<N: Net>(&mut self, peers: &mut Peers<'_, N, Local>) {
+        while self.closing < CLOSES && self.close_next < self.links.len() {
+            let link = &mut self.links[self.close_next];
+            self.close_next += 1;
+            let (true, Some(id)) = (link.is_open(), link.id) else { continue };
+            let Some(mut peer) = peers.get(id) else { continue };
+            let begun = self.task.nanos(Instant::now());
+            link.status = Status::Closing;
+            link.current = self.arena.insert(Entry::begun(begun));
+            self.closing += 1;
+            peer.tx.close(CloseCode::NORMAL, "");
+        }
+        self.check_closed();
+    }
+
+    fn check_closed(&mut self) {
+        let all_asked = self.close_next == self.links.len();
+        if self.step == Step::Closing && all_asked && self.closing == 0 {
+            self.reach(Step::Closed);
+        }
+    }
+}

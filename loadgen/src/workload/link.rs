@@ -1,0 +1,77 @@
+//! One connection as the generator sees it: 80 bytes, whatever it does.
+
+use plimsoll::shard::ConnId;
+
+use crate::inflight::{Lane, NIL};
+use crate::schedule::Nanos;
+
+/// A connection's number within its shard, which the reactor keeps beside the socket.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Local(pub(crate) u32);
+
+/// Where a connection stands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Status {
+    /// Not begun.
+    Planned,
+    /// Begun, the 101 has not come.
+    Opening,
+    /// Established.
+    Open,
+    /// The generator sent its close frame.
+    Closing,
+    /// It could not be established, or it ended.
+    Gone,
+}
+
+/// One connection.
+#[derive(Debug)]
+pub(super) struct Link {
+    /// Known once it is established.
+    pub(super) id: Option<ConnId>,
+    pub(super) status: Status,
+    /// Fragments of `current` that were handed over.
+    pub(super) fragments: u32,
+    /// In the arena: the opening or the closing while one is under way, else the message of which
+    /// fragments are left.
+    pub(super) current: u32,
+    /// Outstanding messages.
+    pub(super) messages: Lane,
+    /// Outstanding pings and text heartbeats.
+    pub(super) beats: Lane,
+    /// Intended time of a text heartbeat that waits for the end of a fragmented message; 0 is none.
+    pub(super) owed_beat: Nanos,
+}
+
+impl Link {
+    pub(super) fn new() -> Self {
+        Self {
+            id: None,
+            status: Status::Planned,
+            fragments: 0,
+            current: NIL,
+            messages: Lane::new(),
+            beats: Lane::new(),
+            owed_beat: 0,
+        }
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        self.status == Status::Open
+    }
+
+    /// Something waits for the peer to take what it was sent, or for the last fragment.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.current == NIL && (self.messages.is_waiting() || self.owed_beat != 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_is_small() {
+        assert!(size_of::<Link>() <= 80, "{}", size_of::<Link>());
+    }
+}

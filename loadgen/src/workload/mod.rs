@@ -1,0 +1,297 @@
+//! The client's App: what one shard of the generator does with its connections.
+//!
+//! It connects at the ramp's pace, sends by a schedule that no reply can move, pairs what comes
+//! back, counts and times it, and closes. The main thread leads it from step to step by mails;
+//! within a step a shard needs nobody. It never blocks and, per message, never allocates.
+
+mod broadcast;
+mod cause;
+mod dial;
+mod link;
+mod reply;
+mod send;
+mod task;
+
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Instant;
+
+use plimsoll::conn::{Control, End, Kind, Message, Upgrade};
+use plimsoll::shard::net::Net;
+use plimsoll::shard::{App, ConnId, Cx, Peer, Peers, Welcome};
+use plimsoll::wire::handshake::{Refusal, Request};
+
+use crate::cli::plan::{HeartbeatKind, Mode, Pace, PayloadKind};
+use crate::inflight::Arena;
+use crate::measure::{Phase, Recorder, Tally};
+use crate::payload::Payloads;
+use crate::progress::LiveCell;
+use crate::schedule::{Nanos, Schedule};
+pub(crate) use broadcast::RoomCounts;
+use broadcast::Rooms;
+use dial::Dialing;
+use link::Link;
+pub(crate) use link::Local;
+use task::Leaving;
+pub(crate) use task::{Mail, Notice, Route, Step, Task, Times};
+
+/// What a plan means for each send, worked out once.
+#[derive(Debug)]
+struct Manner {
+    kind: Kind,
+    /// Messages that a closed loop keeps in flight; 0 in an open loop and in idle mode.
+    in_flight: u32,
+    fragments: u32,
+    gap: Nanos,
+    interleave_ping: bool,
+    text_beats: bool,
+    /// Idle mode: the pings are the messages.
+    beats_only: bool,
+    verify: bool,
+}
+
+/// One shard's connections and what they measured.
+pub(crate) struct Workload {
+    task: Arc<Task>,
+    shard: usize,
+    manner: Manner,
+    step: Step,
+    links: Vec<Link>,
+    /// Connections by number within the shard that were established when the run began.
+    members: Vec<u32>,
+    arena: Arena,
+    payloads: Payloads,
+    scratch: Vec<u8>,
+    schedule: Schedule,
+    beats: Schedule,
+    /// Next fragments in the order of their times: the gap is the same for all.
+    fragments: VecDeque<(Nanos, u32)>,
+    /// Connections that took all their bytes while messages waited.
+    ready: Vec<u32>,
+    /// Members of a closed loop that have begun.
+    begun: usize,
+    times: Times,
+    dialing: Option<Dialing>,
+    upgrades: Vec<Option<Rc<Upgrade>>>,
+    /// Close frames that were sent and not answered.
+    closing: u32,
+    /// Connections below this one have been asked to close.
+    close_next: usize,
+    rooms: Option<Rooms>,
+    live: Arc<[LiveCell]>,
+    recorder: Recorder,
+    tally: Tally,
+    strays: u64,
+    held: u64,
+    /// Dropped with the rest, also when the thread panics.
+    _leaving: Leaving,
+}
+
+/// What a shard brings home.
+pub(crate) struct Harvest {
+    pub(crate) recorder: Recorder,
+    pub(crate) tally: Tally,
+    pub(crate) rooms: Option<RoomCounts>,
+    /// Messages that answered nothing.
+    pub(crate) strays: u64,
+    /// Unanswered messages that were never sent: their connections took no more bytes.
+    pub(crate) held: u64,
+}
+
+impl Workload {
+    /// The part of one shard, `live` has a cell for each.
+    pub(crate) fn new(task: Arc<Task>, shard: usize, live: Arc<[LiveCell]>) -> Self {
+        let plan = &task.plan;
+        let broadcast = matches!(plan.mode, Mode::Broadcast(_));
+        let manner = Manner {
+            kind: match plan.payload {
+                PayloadKind::Text => Kind::Text,
+                PayloadKind::Binary => Kind::Binary,
+            },
+            in_flight: match plan.pace {
+                Pace::Closed { in_flight } => in_flight,
+                Pace::Open { .. } | Pace::Silent => 0,
+            },
+            fragments: plan.fragmentation.fragments,
+            gap: plan.fragmentation.gap.as_nanos() as u64,
+            interleave_ping: plan.fragmentation.interleave_ping,
+            text_beats: plan.heartbeat.is_some_and(|beat| beat.kind == HeartbeatKind::Text),
+            beats_only: plan.mode == Mode::Idle,
+            verify: plan.verify,
+        };
+        let connections = task.connections_of(shard);
+        let mut links = Vec::new();
+        links.resize_with(connections as usize, Link::new);
+        let tally = Tally { requested: u64::from(connections), ..Tally::default() };
+        let payloads = Payloads::new(plan.payload, plan.size, plan.seed, broadcast);
+        let rooms = Rooms::new(&task, shard);
+        let leaving = Leaving::new(Arc::clone(&task), shard);
+        let never = Times {
+            start: Nanos::MAX,
+            from: Nanos::MAX,
+            to: Nanos::MAX,
+            until: Nanos::MAX,
+            members: Vec::new(),
+            senders: Vec::new(),
+        };
+        Self {
+            task,
+            shard,
+            manner,
+            step: Step::Waiting,
+            links,
+            members: Vec::new(),
+            arena: Arena::new(),
+            payloads,
+            scratch: Vec::new(),
+            schedule: Schedule::Never,
+            beats: Schedule::Never,
+            fragments: VecDeque::new(),
+            ready: Vec::new(),
+            begun: 0,
+            times: never,
+            dialing: None,
+            upgrades: Vec::new(),
+            closing: 0,
+            close_next: 0,
+            rooms,
+            live,
+            recorder: Recorder::new(),
+            tally,
+            strays: 0,
+            held: 0,
+            _leaving: leaving,
+        }
+    }
+
+    fn cell(&self) -> &LiveCell {
+        &self.live[self.shard]
+    }
+
+    fn notice(&self) -> &Notice {
+        &self.task.board[self.shard]
+    }
+
+    fn reach(&mut self, step: Step) {
+        self.step = step;
+        self.notice().reach(step);
+    }
+
+    /// The phase of what was meant to be sent at `intended`.
+    #[inline]
+    fn phase(&self, intended: Nanos) -> Phase {
+        if self.measured(intended) { Phase::Measure } else { Phase::Warmup }
+    }
+
+    #[inline]
+    fn measured(&self, intended: Nanos) -> bool {
+        intended >= self.times.from && intended < self.times.to
+    }
+}
+
+impl App for Workload {
+    type State = Local;
+    type Mail = Mail;
+    type Outcome = Harvest;
+    const PRECISE: bool = true;
+
+    fn accept(
+        &mut self,
+        _cx: &mut Cx<'_, Mail>,
+        _request: &Request<'_>,
+    ) -> Result<Welcome<Local>, Refusal> {
+        unreachable!("a generator's shard has no listener")
+    }
+
+    fn connected(&mut self, cx: &mut Cx<'_, Mail>, peer: &mut Peer<'_, Local>) {
+        let now = self.task.nanos(cx.now());
+        self.tcp_is_there(peer.state.0, now);
+    }
+
+    fn open(&mut self, cx: &mut Cx<'_, Mail>, peer: &mut Peer<'_, Local>) {
+        let now = self.task.nanos(cx.now());
+        self.opened(peer.state.0, peer.id, now);
+    }
+
+    fn message(
+        &mut self,
+        cx: &mut Cx<'_, Mail>,
+        peer: &mut Peer<'_, Local>,
+        message: &mut Message<'_>,
+    ) {
+        let now = self.task.nanos(cx.now());
+        self.received(peer.state.0, &mut peer.tx, message.kind(), message.payload(), now);
+    }
+
+    fn control(&mut self, cx: &mut Cx<'_, Mail>, peer: &mut Peer<'_, Local>, control: Control<'_>) {
+        if let Control::Pong(data) = control {
+            let now = self.task.nanos(cx.now());
+            self.pong(peer.state.0, data, now);
+        }
+    }
+
+    #[inline]
+    fn flushed(&mut self, state: &mut Local, at: Instant) {
+        let at = self.task.nanos(at);
+        self.stamp(state.0, at);
+    }
+
+    fn closed(&mut self, cx: &mut Cx<'_, Mail>, _id: ConnId, state: Local, end: End) {
+        let now = self.task.nanos(cx.now());
+        self.ended(state.0, &end, now);
+    }
+
+    fn mail<N: Net>(&mut self, cx: &mut Cx<'_, Mail>, peers: &mut Peers<'_, N, Local>, mail: Mail) {
+        let now = self.task.nanos(cx.now());
+        match mail {
+            Mail::Dial(route) => self.dial(route),
+            Mail::GiveUp => self.give_up(),
+            Mail::Start(times) => self.start(&times),
+            Mail::Close => self.close(now),
+        }
+        self.advance(peers, now);
+    }
+
+    fn next_deadline(&self) -> Option<Instant> {
+        let at = self.next_due();
+        (at != Nanos::MAX).then(|| self.task.instant(at))
+    }
+
+    fn timer<N: Net>(&mut self, cx: &mut Cx<'_, Mail>, peers: &mut Peers<'_, N, Local>) {
+        let now = self.task.nanos(cx.now());
+        self.advance(peers, now);
+    }
+
+    fn finish(self) -> Harvest {
+        Harvest {
+            recorder: self.recorder,
+            tally: self.tally,
+            rooms: self.rooms.map(Rooms::counts),
+            strays: self.strays,
+            held: self.held,
+        }
+    }
+}
+
+impl Workload {
+    /// Does what is due, a bounded amount of it.
+    fn advance<N: Net>(&mut self, peers: &mut Peers<'_, N, Local>, now: Nanos) {
+        match self.step {
+            Step::Dialing => self.dial_due(peers, now),
+            Step::Running => self.send_due(peers, now),
+            Step::Closing => self.close_some(peers),
+            Step::Waiting | Step::Ready | Step::Drained | Step::Closed => {}
+        }
+    }
+
+    /// When [`Workload::advance`] has something to do; [`Nanos::MAX`] is never.
+    fn next_due(&self) -> Nanos {
+        match self.step {
+            Step::Dialing => self.next_dial(),
+            Step::Running => self.next_send(),
+            Step::Closing => self.next_close(),
+            Step::Waiting | Step::Ready | Step::Drained | Step::Closed => Nanos::MAX,
+        }
+    }
+}

@@ -1,0 +1,291 @@
+//! What goes out: messages and heartbeats at their intended times, fragments at their gaps.
+//!
+//! A send that finds its connection unable to take more bytes, or amid a fragmented message, waits
+//! in its lane and keeps its intended time.
+
+use plimsoll::conn::{Kind, Sender};
+use plimsoll::shard::Peers;
+use plimsoll::shard::net::Net;
+use plimsoll::wire::frame::Opcode;
+
+use super::Workload;
+use super::link::Local;
+use super::task::{Step, Times};
+use crate::cli::plan::{Arrival, Pace};
+use crate::inflight::NIL;
+use crate::measure::{Kind as Latency, Phase};
+use crate::payload::{Stamp, write_beat, write_ping};
+use crate::schedule::{Gap, Nanos, Poisson, Rotor, Schedule};
+
+/// Sends of one call; the reactor reads in between.
+const BATCH: usize = 128;
+
+/// Bytes of one connection that wait for the kernel before further messages wait in their lane.
+const HELD_ABOVE: usize = 256 * 1024;
+
+impl Workload {
+    /// The run's times are fixed: from here on only the clock decides.
+    pub(super) fn start(&mut self, times: &Times) {
+        self.times = times.clone();
+        let plan = &self.task.plan;
+        let senders = self.members.iter().copied();
+        let sends = |local: &u32| self.task.sends(self.task.global(self.shard, *local));
+        let senders: Vec<u32> = senders.filter(sends).collect();
+        let everybody = times.senders.iter().map(|&n| u64::from(n)).sum();
+        self.schedule = match plan.pace {
+            Pace::Open { rate, arrival: Arrival::Uniform } => {
+                let gap = Gap::per_second(rate);
+                Schedule::Uniform(Rotor::new(
+                    times.start,
+                    gap,
+                    &times.senders,
+                    self.shard,
+                    &senders,
+                ))
+            }
+            Pace::Open { rate, arrival: Arrival::Poisson } => {
+                // Each shard draws from a stream of its own.
+                let seed = plan.seed ^ (self.shard as u64 + 1).rotate_left(32);
+                let gap = Gap::per_second(rate);
+                Schedule::Poisson(Poisson::new(times.start, gap, everybody, &senders, seed))
+            }
+            Pace::Closed { .. } | Pace::Silent => Schedule::Never,
+        };
+        if let Some(heartbeat) = plan.heartbeat {
+            let gap = Gap::of_round(heartbeat.interval, times.members.iter().sum());
+            let rotor = Rotor::new(times.start, gap, &times.members, self.shard, &self.members);
+            self.beats = Schedule::Uniform(rotor);
+        }
+        self.reach(Step::Running);
+    }
+
+    /// When something is to be sent or the run's next step is due.
+    pub(super) fn next_send(&self) -> Nanos {
+        let loop_begins = self.manner.in_flight > 0 && self.begun < self.members.len();
+        if !self.ready.is_empty() || loop_begins {
+            return self.times.start;
+        }
+        let fragment = self.fragments.front().map_or(Nanos::MAX, |&(at, _)| at);
+        // After the last send comes the drain, which ends early when nothing is outstanding.
+        let due = self.schedule.next().min(self.beats.next());
+        let end = if due < self.times.to {
+            due
+        } else if self.is_answered() {
+            self.times.to
+        } else {
+            self.times.until
+        };
+        end.min(fragment)
+    }
+
+    /// Sends what is due.
+    pub(super) fn send_due<N: Net>(&mut self, peers: &mut Peers<'_, N, Local>, now: Nanos) {
+        for _ in 0..BATCH {
+            let local = if let Some(local) = self.ready.pop() {
+                local
+            } else if let Some((_, local)) = self.fragments.pop_front_if(|due| due.0 <= now) {
+                self.continue_message(peers, local, now);
+                continue;
+            } else if let Some(due) = self.beats.take(now, self.times.to) {
+                self.heartbeat(peers, due.local, due.intended, now);
+                continue;
+            } else if let Some(due) = self.schedule.take(now, self.times.to) {
+                self.queue(due.local, due.intended);
+                due.local
+            } else if let Some(local) = self.begin_loop(now) {
+                local
+            } else {
+                break;
+            };
+            if let Some(mut peer) = self.links[local as usize].id.and_then(|id| peers.get(id)) {
+                self.pump(local, &mut peer.tx, now);
+            }
+        }
+        if now >= self.times.until || (now >= self.times.to && self.is_answered()) {
+            self.settle(now);
+            self.reach(Step::Drained);
+        }
+    }
+
+    /// Nothing is outstanding. Deliveries of a broadcast may always be.
+    fn is_answered(&self) -> bool {
+        self.rooms.is_none() && self.arena.is_empty() && self.ready.is_empty()
+    }
+
+    /// A message of `local` is meant to be sent at `intended`.
+    pub(super) fn queue(&mut self, local: u32, intended: Nanos) {
+        let link = &mut self.links[local as usize];
+        if link.is_open() {
+            link.messages.push(&mut self.arena, intended);
+        }
+    }
+
+    /// The next member of a closed loop, its messages queued.
+    fn begin_loop(&mut self, now: Nanos) -> Option<u32> {
+        if self.manner.in_flight == 0 || now < self.times.start {
+            return None;
+        }
+        let local = *self.members.get(self.begun)?;
+        self.begun += 1;
+        for _ in 0..self.manner.in_flight {
+            self.queue(local, now);
+        }
+        Some(local)
+    }
+
+    /// Hands over what waits, as far as the connection takes it.
+    pub(super) fn pump(&mut self, local: u32, tx: &mut Sender<'_>, now: Nanos) {
+        let mut room = HELD_ABOVE.saturating_sub(tx.pending());
+        while room > 0 && self.links[local as usize].is_waiting() {
+            let owed = std::mem::take(&mut self.links[local as usize].owed_beat);
+            if owed != 0 {
+                self.text_beat(local, tx, owed, now);
+                continue;
+            }
+            let link = &mut self.links[local as usize];
+            let Some((index, sequence)) = link.messages.begin(&mut self.arena, now) else { return };
+            let intended = self.arena.get(index).intended;
+            if self.measured(intended) {
+                self.tally.sent += 1;
+                if let Some(rooms) = &mut self.rooms {
+                    rooms.published(self.task.global(self.shard, local));
+                }
+            }
+            self.cell().sent.add(1);
+            self.compose(local, sequence, intended);
+            if self.manner.fragments > 1 {
+                self.links[local as usize].current = index;
+                self.fragment(local, tx, now);
+            } else {
+                tx.send(self.manner.kind, &self.scratch);
+            }
+            room = room.saturating_sub(self.scratch.len() + 1);
+        }
+    }
+
+    /// Writes a message's payload into the scratch buffer.
+    fn compose(&mut self, local: u32, sequence: u32, intended: Nanos) {
+        let time = if self.rooms.is_some() { intended } else { 0 };
+        let connection = self.task.global(self.shard, local);
+        self.payloads.write(Stamp { connection, sequence, time }, &mut self.scratch);
+    }
+
+    /// Sends fragments of the current message, whose payload is in the scratch buffer: the next
+    /// one, or all that are left if no gap is wanted.
+    fn fragment(&mut self, local: u32, tx: &mut Sender<'_>, now: Nanos) {
+        let (of, len) = (self.manner.fragments as usize, self.scratch.len());
+        loop {
+            let link = &mut self.links[local as usize];
+            let part = link.fragments as usize;
+            let opcode = if part == 0 { self.manner.kind.opcode() } else { Opcode::Continuation };
+            let last = part + 1 == of;
+            tx.send_fragment(opcode, last, &self.scratch[len * part / of..len * (part + 1) / of]);
+            if last {
+                (link.fragments, link.current) = (0, NIL);
+                return;
+            }
+            link.fragments += 1;
+            if self.manner.interleave_ping {
+                self.ping(local, tx, now, now);
+            }
+            if self.manner.gap > 0 {
+                self.fragments.push_back((now + self.manner.gap, local));
+                return;
+            }
+        }
+    }
+
+    fn continue_message<N: Net>(
+        &mut self,
+        peers: &mut Peers<'_, N, Local>,
+        local: u32,
+        now: Nanos,
+    ) {
+        let link = &self.links[local as usize];
+        if !link.is_open() || link.current == NIL {
+            return;
+        }
+        let Some(mut peer) = link.id.and_then(|id| peers.get(id)) else { return };
+        let entry = self.arena.get(link.current);
+        let (sequence, intended) = (entry.sequence, entry.intended);
+        self.compose(local, sequence, intended);
+        self.fragment(local, &mut peer.tx, now);
+        self.pump(local, &mut peer.tx, now);
+    }
+
+    fn heartbeat<N: Net>(
+        &mut self,
+        peers: &mut Peers<'_, N, Local>,
+        local: u32,
+        intended: Nanos,
+        now: Nanos,
+    ) {
+        let link = &mut self.links[local as usize];
+        if !link.is_open() {
+            return;
+        }
+        let overdue = link.owed_beat != 0 || !link.beats.is_empty();
+        if overdue && self.times.from <= intended {
+            self.tally.pings_overdue += 1;
+        }
+        let Some(mut peer) = link.id.and_then(|id| peers.get(id)) else { return };
+        if !self.manner.text_beats {
+            self.ping(local, &mut peer.tx, intended, now);
+        } else if link.current == NIL {
+            self.text_beat(local, &mut peer.tx, intended, now);
+        } else if link.owed_beat == 0 {
+            link.owed_beat = intended;
+        }
+    }
+
+    fn ping(&mut self, local: u32, tx: &mut Sender<'_>, intended: Nanos, now: Nanos) {
+        let connection = self.task.global(self.shard, local);
+        let Some(sequence) = self.begin_beat(local, intended, now) else { return };
+        tx.ping(&write_ping(connection, sequence));
+    }
+
+    fn text_beat(&mut self, local: u32, tx: &mut Sender<'_>, intended: Nanos, now: Nanos) {
+        let connection = self.task.global(self.shard, local);
+        let Some(sequence) = self.begin_beat(local, intended, now) else { return };
+        tx.send(Kind::Text, &write_beat(connection, sequence));
+    }
+
+    fn begin_beat(&mut self, local: u32, intended: Nanos, now: Nanos) -> Option<u32> {
+        let link = &mut self.links[local as usize];
+        link.beats.push(&mut self.arena, intended);
+        let (_, sequence) = link.beats.begin(&mut self.arena, now)?;
+        let measured = u64::from(self.measured(intended));
+        self.tally.pings_sent += measured;
+        if self.manner.beats_only {
+            self.tally.sent += measured;
+            self.cell().sent.add(1);
+        }
+        Some(sequence)
+    }
+
+    /// Everything handed over so far is with the kernel since `at`.
+    #[inline]
+    pub(super) fn stamp(&mut self, local: u32, at: Nanos) {
+        let link = &mut self.links[local as usize];
+        if !link.is_open() {
+            return;
+        }
+        let (from, to) = (self.times.from, self.times.to);
+        let (recorder, cell) = (&mut self.recorder, &self.live[self.shard]);
+        let mut lag = |entry: &crate::inflight::Entry| {
+            let measured = entry.intended >= from && entry.intended < to;
+            let phase = if measured { Phase::Measure } else { Phase::Warmup };
+            let lag = at.saturating_sub(entry.intended);
+            recorder.record(Latency::SendLag, phase, lag);
+            cell.lag.record(lag);
+        };
+        link.messages.stamp(&mut self.arena, at, link.current, &mut lag);
+        link.beats.stamp(&mut self.arena, at, NIL, &mut lag);
+        if self.rooms.is_some() {
+            link.messages.forget_stamped(&mut self.arena);
+        }
+        if link.is_waiting() {
+            self.ready.push(local);
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! Whole runs against servers that are honest or have one fault: what the generator says of each.
+
+#![allow(clippy::unwrap_used)]
+
+mod server;
+
+use std::time::Duration;
+
+use clap::Parser as _;
+use loadgen::cli::Args;
+use loadgen::measure::{Kind, Outcome};
+use loadgen::run::{RunError, run};
+use server::{Manner, Server};
+
+fn go(server: &Server, arguments: &str) -> Result<Outcome, RunError> {
+    let url = format!("ws://{}/", server.address);
+    let line = format!("loadgen {url} --quiet --no-pin {arguments}");
+    run(&Args::try_parse_from(line.split_ascii_whitespace()).unwrap().plan().unwrap())
+}
+
+fn against(manner: Manner, arguments: &str) -> Outcome {
+    go(&Server::start(manner), arguments).unwrap()
+}
+
+fn count(outcome: &Outcome, kind: Kind) -> u64 {
+    outcome.latencies.get(kind).map_or(0, |latency| latency.count())
+}
+
+fn p(outcome: &Outcome, kind: Kind, quantile: f64) -> Duration {
+    Duration::from_nanos(outcome.latencies.get(kind).unwrap().quantile(quantile))
+}
+
+#[test]
+fn open_loop_sends_the_rate_exactly() {
+    let outcome =
+        against(Manner::Echo, "-c 50 -R 1000 -d 1s --warmup 200ms --heartbeat 300ms --verify");
+    let tally = &outcome.tally;
+    assert_eq!((tally.requested, tally.established, tally.failed), (50, 50, 0));
+    assert_eq!((tally.sent, tally.received, tally.unanswered), (1000, 1000, 0));
+    assert_eq!((tally.verified, tally.corrupt, tally.duplicate, tally.reordered), (1000, 0, 0, 0));
+    // Three or four beats of each connection begin in any second.
+    assert!((150..=200).contains(&tally.pings_sent), "{}", tally.pings_sent);
+    assert_eq!(tally.pings_unanswered, 0);
+    assert_eq!(count(&outcome, Kind::Ping), tally.pings_sent);
+    assert_eq!(count(&outcome, Kind::SendLag), 1000 + tally.pings_sent);
+    for kind in [Kind::Response, Kind::Service] {
+        assert_eq!(count(&outcome, kind), 1000, "{kind:?}");
+    }
+    for kind in [Kind::Connect, Kind::Handshake, Kind::Close] {
+        assert_eq!(count(&outcome, kind), 50, "{kind:?}");
+    }
+    assert!(tally.errors.is_empty(), "{:?}", tally.errors);
+}
+
+#[test]
+fn poisson_is_about_the_rate() {
+    let outcome = against(Manner::Echo, "-c 20 -R 2000 --arrival poisson -d 1s --warmup 100ms");
+    let tally = &outcome.tally;
+    assert!((1800..2200).contains(&tally.sent), "{}", tally.sent);
+    assert_eq!((tally.received, tally.unanswered), (tally.sent, 0));
+}
+
+#[test]
+fn closed_loop_keeps_its_pipeline_full() {
+    let outcome = against(Manner::Echo, "-c 4 --pipeline 16 -d 500ms --warmup 100ms --verify");
+    let tally = &outcome.tally;
+    assert!(tally.sent > 1000, "{}", tally.sent);
+    assert_eq!((tally.received, tally.verified), (tally.sent, tally.sent));
+    assert_eq!((tally.corrupt, tally.duplicate, tally.reordered), (0, 0, 0));
+}
+
+/// A server that sleeps 400 ms answers late what was sent meanwhile: it all counts from its own
+/// intended time, and the generator sends it nevertheless.
+#[test]
+fn a_stall_is_not_omitted() {
+    let stall = Manner::Stall(Duration::from_millis(400));
+    let outcome = against(stall, "-c 10 -R 1000 -d 1500ms --warmup 0ms --heartbeat off");
+    assert_eq!((outcome.tally.sent, outcome.tally.received), (1500, 1500));
+    // 400 of 1,500 messages fell into the stall and waited 200 ms on average.
+    let late = p(&outcome, Kind::Response, 0.80);
+    assert!(late > Duration::from_millis(50), "p80 {late:?}");
+    assert!(p(&outcome, Kind::Response, 1.0) >= Duration::from_millis(390));
+    assert!(p(&outcome, Kind::SendLag, 0.9) < Duration::from_millis(20));
+}
+
+#[test]
+fn fragments_and_pings_between_them() {
+    let outcome = against(
+        Manner::Echo,
+        "-c 20 -R 200 -d 1s --warmup 100ms --fragments 4 --fragment-gap 5ms --interleave-ping \
+         --heartbeat 250ms --verify --size 64..300",
+    );
+    let tally = &outcome.tally;
+    assert_eq!((tally.sent, tally.received, tally.verified), (200, 200, 200));
+    assert_eq!((tally.corrupt, tally.pings_unanswered), (0, 0));
+    // 80 heartbeats and three pings in each message.
+    assert!((660..=700).contains(&tally.pings_sent), "{}", tally.pings_sent);
+    assert_eq!(count(&outcome, Kind::Fragmented), 200);
+    // Three gaps lie in the response, none of them in what follows the last fragment.
+    assert!(p(&outcome, Kind::Response, 0.0) >= Duration::from_millis(15));
+    assert!(p(&outcome, Kind::Fragmented, 0.5) < Duration::from_millis(15));
+}
+
+#[test]
+fn text_heartbeats_are_answered_by_their_echo() {
+    let outcome = against(
+        Manner::Echo,
+        "-c 10 -R 100 -d 1s --warmup 0ms --text --heartbeat 200ms --heartbeat-kind text \
+         --fragments 2 --fragment-gap 20ms --interleave-ping --verify",
+    );
+    let tally = &outcome.tally;
+    assert_eq!((tally.sent, tally.received, tally.verified), (100, 100, 100));
+    assert_eq!((tally.corrupt, tally.duplicate, tally.pings_unanswered), (0, 0, 0));
+    assert!((140..=150).contains(&tally.pings_sent), "{}", tally.pings_sent);
+}
+
+#[test]
+fn idle_connections_count_their_pings() {
+    let outcome =
+        against(Manner::Echo, "-c 40 --mode idle --heartbeat 100ms -d 500ms --warmup 0ms");
+    let tally = &outcome.tally;
+    assert_eq!((tally.sent, tally.received, tally.unanswered), (200, 200, 0));
+    assert_eq!(count(&outcome, Kind::Ping), 200);
+}
+
+#[test]
+fn tiny_messages_are_paired_in_order() {
+    let outcome = against(Manner::Echo, "-c 5 -R 500 -d 500ms --warmup 0ms --size 2");
+    assert_eq!((outcome.tally.sent, outcome.tally.received), (250, 250));
+    assert!(outcome.notes.iter().any(|note| note.contains("first in, first out")));
+}
+
+#[test]
+fn each_fault_has_its_count() {
+    let run = "-c 2 -R 500 -d 1s --warmup 0ms --drain 300ms --heartbeat off --verify";
+    let twice = against(Manner::Twice, run).tally;
+    assert_eq!((twice.sent, twice.received, twice.duplicate), (500, 500, 50));
+    let flip = against(Manner::Flip, run).tally;
+    assert_eq!((flip.received, flip.verified, flip.corrupt), (500, 450, 50));
+    let swap = against(Manner::Swap, run).tally;
+    assert_eq!((swap.received, swap.unanswered), (499, 1), "the last one is kept");
+    assert!((40..=50).contains(&swap.reordered), "{}", swap.reordered);
+    let swallow = against(Manner::Swallow, run).tally;
+    assert_eq!((swallow.sent, swallow.received, swallow.unanswered), (500, 450, 50));
+    assert!(swallow.unanswered_age.quantile(1.0) >= 1_200_000_000, "reported at its age");
+    let greet = against(Manner::Greet, run);
+    assert_eq!((greet.tally.received, greet.tally.corrupt), (500, 2));
+    assert!(greet.notes.iter().any(|note| note.contains("answered nothing")), "{:?}", greet.notes);
+}
+
+/// What the server does not take waits in the generator, keeps its time and is not lost sight of.
+#[test]
+fn a_server_that_stops_reading() {
+    let outcome = against(
+        Manner::Deaf,
+        "-c 2 -R 1000 -d 1s --warmup 0ms --drain 100ms --heartbeat off --size 64KiB",
+    );
+    let tally = &outcome.tally;
+    assert_eq!(tally.received + tally.unanswered, 1000);
+    assert!(tally.received <= 10 && tally.sent < 500, "{tally:?}");
+    assert!(outcome.notes.iter().any(|note| note.contains("never sent")), "{:?}", outcome.notes);
+    assert!(tally.errors.keys().all(|cause| cause.contains("close frame")), "{:?}", tally.errors);
+}
+
+#[test]
+fn a_server_that_hangs_up() {
+    let tally = against(Manner::Leave, "-c 5 -R 100 -d 300ms --warmup 0ms").tally;
+    assert_eq!((tally.established, tally.closed_early, tally.failed), (5, 5, 0));
+    let cause = "closed early: the server closed with code 1013";
+    assert_eq!(tally.errors.get(cause), Some(&5), "{:?}", tally.errors);
+    assert_eq!((tally.received, tally.unanswered), (0, tally.sent));
+}
+
+#[test]
+fn nobody_there_fails_fast_and_says_so() {
+    let address = Server::start(Manner::Echo).address;
+    let line = format!("loadgen ws://{address}/ -c 100 --quiet");
+    let plan = Args::try_parse_from(line.split_ascii_whitespace()).unwrap().plan().unwrap();
+    let begun = std::time::Instant::now();
+    let error = run(&plan).err().unwrap();
+    assert!(begun.elapsed() < Duration::from_secs(5));
+    let text = error.to_string();
+    assert!(matches!(error, RunError::NothingConnected { .. }), "{text}");
+    assert!(text.contains(&address.to_string()) && text.contains("refused"), "{text}");
+    assert!(!text.contains('\n'));
+}

@@ -1,0 +1,157 @@
+//! A server for tests, honest or with one fault, on the library's own shards.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use plimsoll::conn::{End, Message, Settings, Side};
+use plimsoll::limits;
+use plimsoll::shard::{
+    App, Command, ConnId, Cx, Group, Launch, Limits, Net, Peer, Peers, SocketOptions, Spec, Welcome,
+};
+use plimsoll::wire::close::CloseCode;
+use plimsoll::wire::handshake::{Refusal, Request};
+
+/// What the server does with a message.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Manner {
+    /// Sends it back.
+    Echo,
+    /// Sends each tenth back twice.
+    Twice,
+    /// Flips a bit in each tenth.
+    Flip,
+    /// Keeps each tenth until the next came, and sends it after that.
+    Swap,
+    /// Swallows each tenth.
+    Swallow,
+    /// Sends everything back, but sleeps once, this long, at the 200th.
+    Stall(Duration),
+    /// Closes the connection at the first message.
+    Leave,
+    /// Sends a greeting first.
+    Greet,
+    /// Reads nothing after the first message.
+    Deaf,
+}
+
+/// A running server. Dropping it stops it.
+pub struct Server {
+    group: Option<Group<Echo>>,
+    pub address: SocketAddr,
+}
+
+pub struct Echo {
+    manner: Manner,
+    seen: u32,
+    kept: Option<(ConnId, Vec<u8>)>,
+}
+
+impl Server {
+    pub fn start(manner: Manner) -> Self {
+        let launch = Launch::new(1);
+        let spec = Spec {
+            name: "test-server".to_owned(),
+            shards: 1,
+            pin: false,
+            settings: Settings {
+                side: Side::Server,
+                max_message: limits::MAX_MESSAGE,
+                max_pending: limits::MAX_PENDING,
+                max_head: limits::MAX_HEAD,
+                pong_queue: limits::PONG_QUEUE,
+                frame_cost: limits::FRAME_COST,
+                handshake_timeout: limits::HANDSHAKE_TIMEOUT,
+                ping_interval: None,
+                pong_timeout: limits::PONG_TIMEOUT,
+                idle_timeout: None,
+                close_timeout: limits::CLOSE_TIMEOUT,
+            },
+            limits: Limits {
+                group_connections: 10_000,
+                shard_connections: 10_000,
+                buffered: 1 << 30,
+                accepts_per_turn: limits::ACCEPTS_PER_TURN,
+                mails_per_turn: 16,
+                read_buffer: limits::READ_BUFFER,
+            },
+            sockets: SocketOptions {
+                listen: Some("127.0.0.1:0".parse().unwrap()),
+                backlog: limits::BACKLOG,
+                congestion: None,
+                precise: false,
+            },
+            mailbox: 16,
+            seed: None,
+        };
+        let make = move |_| Echo { manner, seen: 0, kept: None };
+        let group = Group::spawn(&spec, &launch, make).unwrap();
+        let address = group.ready().unwrap().unwrap();
+        Self { group: Some(group), address }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if let Some(group) = self.group.take() {
+            group.post().command(Command::Stop);
+            group.join().unwrap();
+        }
+    }
+}
+
+impl App for Echo {
+    type State = ();
+    type Mail = ();
+    type Outcome = ();
+    const PRECISE: bool = false;
+
+    fn accept(&mut self, _: &mut Cx<'_, ()>, _: &Request<'_>) -> Result<Welcome<()>, Refusal> {
+        Ok(Welcome { state: (), protocol: None })
+    }
+
+    fn open(&mut self, _: &mut Cx<'_, ()>, peer: &mut Peer<'_, ()>) {
+        if self.manner == Manner::Greet {
+            peer.tx.send(plimsoll::conn::Kind::Text, b"welcome");
+        }
+    }
+
+    fn message(&mut self, _: &mut Cx<'_, ()>, peer: &mut Peer<'_, ()>, message: &mut Message<'_>) {
+        self.seen += 1;
+        let tenth = self.seen.is_multiple_of(10);
+        match self.manner {
+            Manner::Swallow if tenth => return,
+            Manner::Swap if tenth => {
+                self.kept = Some((peer.id, message.payload().to_vec()));
+                return;
+            }
+            Manner::Deaf => peer.pause_reading(),
+            Manner::Leave => return peer.tx.close(CloseCode(1013), "later"),
+            Manner::Flip if tenth => {
+                let mut payload = message.payload().to_vec();
+                *payload.last_mut().unwrap() ^= 1;
+                peer.tx.send(message.kind(), &payload);
+                return;
+            }
+            Manner::Twice if tenth => {
+                peer.tx.send(message.kind(), message.payload());
+            }
+            Manner::Stall(time) if self.seen == 200 => std::thread::sleep(time),
+            _ => {}
+        }
+        let kind = message.kind();
+        peer.tx.echo(message);
+        if let Some((_, payload)) = self.kept.take_if(|kept| kept.0 == peer.id) {
+            peer.tx.send(kind, &payload);
+        }
+    }
+
+    fn closed(&mut self, _: &mut Cx<'_, ()>, _: ConnId, (): (), _: End) {}
+
+    fn mail<N: Net>(&mut self, _: &mut Cx<'_, ()>, _: &mut Peers<'_, N, ()>, (): ()) {}
+
+    fn next_deadline(&self) -> Option<Instant> {
+        None
+    }
+
+    fn finish(self) {}
+}
