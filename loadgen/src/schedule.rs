@@ -326,6 +326,20 @@ mod tests {
         }
     }
 
+    /// Over 200 seeds the shards' events add up to the rate: within 4 sigma of the sum.
+    #[test]
+    fn poisson_adds_up_to_the_rate() {
+        let mut events = 0;
+        for seed in 0..200 {
+            for members in [&[0, 1, 2][..], &[0]] {
+                let gap = Gap::per_second(500.0);
+                let mut schedule = Schedule::Poisson(Poisson::new(0, gap, 4, members, seed));
+                events += std::iter::from_fn(|| schedule.take(u64::MAX, 3 * SECOND)).count();
+            }
+        }
+        assert!((298_000..302_000).contains(&events), "{events} for 300,000");
+    }
+
     #[test]
     fn a_seed_fixes_the_poisson_schedule() {
         let run = |seed| {

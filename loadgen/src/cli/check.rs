@@ -9,6 +9,7 @@ use super::plan::{
 };
 use super::usage::{UsageError, refuse};
 use super::{Args, ModeName, request};
+use crate::payload::stamp_bytes;
 
 /// Connections when nothing says how many.
 const CONNECTIONS: u32 = 1000;

@@ -13,7 +13,7 @@ use plimsoll::wire::handshake::{Refusal, Request};
 
 /// What the server does with a message.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Manner {
+pub(crate) enum Manner {
     /// Sends it back.
     Echo,
     /// Sends each tenth back twice.
@@ -35,19 +35,19 @@ pub enum Manner {
 }
 
 /// A running server. Dropping it stops it.
-pub struct Server {
+pub(crate) struct Server {
     group: Option<Group<Echo>>,
-    pub address: SocketAddr,
+    pub(crate) address: SocketAddr,
 }
 
-pub struct Echo {
+pub(crate) struct Echo {
     manner: Manner,
     seen: u32,
     kept: Option<(ConnId, Vec<u8>)>,
 }
 
 impl Server {
-    pub fn start(manner: Manner) -> Self {
+    pub(crate) fn start(manner: Manner) -> Self {
         let launch = Launch::new(1);
         let spec = Spec {
             name: "test-server".to_owned(),
