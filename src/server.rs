@@ -326,7 +326,7 @@ impl Drop for Server {
 
 fn spec(config: &Config, plan: &Plan) -> Spec {
     Spec {
-        name: "shard".to_owned(),
+        name: "plimsoll".to_owned(),
         shards: plan.shards,
         pin: config.pin,
         settings: Settings {

@@ -14,7 +14,7 @@ use proc::{KernelMemory, ThreadSample};
 pub const GENERATOR_THREADS: &str = "loadgen-";
 
 /// Names of the embedded server's threads begin so; a number follows.
-pub const SERVER_THREADS: &str = "shard-";
+pub const SERVER_THREADS: &str = "plimsoll-";
 
 /// What `stat` rounds away: two ticks of 10 ms.
 const TICKS_ROUNDED: Duration = Duration::from_millis(20);

@@ -74,11 +74,11 @@ impl Spans {
     /// A delivery at `at`.
     #[inline]
     pub(crate) fn see(&mut self, publisher: u32, sequence: u32, at: Nanos) {
-        if sequence % self.stride != 0 {
+        if !sequence.is_multiple_of(self.stride) {
             return;
         }
         let index = (sequence / self.stride) as usize;
-        // A peer may make numbers up; one far ahead of the last must not reserve memory for all between.
+        // A peer may make numbers up: one far ahead must not reserve memory for all between.
         let spans = &mut self.publishers[publisher as usize];
         if index >= spans.len() {
             if index > spans.len() + SPANS as usize {

@@ -17,7 +17,7 @@ pub(crate) struct Entry {
     next: u32,
     /// When the schedule wanted it sent.
     pub(crate) intended: Nanos,
-    /// When its first bytes went to the kernel; when they were handed to the connection, until then.
+    /// When its first bytes went to the kernel; until then, when they were handed over.
     pub(crate) sent: Nanos,
     /// When its last bytes went to the kernel; 0 while unknown.
     pub(crate) last: Nanos,
@@ -398,14 +398,15 @@ mod tests {
         ]
     }
 
+    /// Sequence, intended, sent or 0, stamped.
+    type Model = VecDeque<(u32, Nanos, Nanos, bool)>;
+
     proptest! {
         /// Two lanes in one arena behave like two plain queues, whatever is done to them.
         #[test]
         fn lanes_are_queues(acts in proptest::collection::vec((any::<bool>(), act()), 0..200)) {
             let mut arena = Arena::new();
             let mut lanes = [Lane::new(), Lane::new()];
-            // (sequence, intended, sent or 0, stamped)
-            type Model = VecDeque<(u32, Nanos, Nanos, bool)>;
             let mut models: [Model; 2] = Default::default();
             let mut next = [0u32; 2];
             let mut now = 0;
@@ -436,12 +437,10 @@ mod tests {
                         let sequence = n as u32;
                         let at = model.iter().position(|m| m.0 == sequence && m.2 != 0);
                         let answer = lane.answer(&mut arena, sequence, NIL);
-                        match at.and_then(|at| model.remove(at)) {
-                            Some(m) => {
-                                let got = to(answer);
-                                prop_assert_eq!((got.0, got.1, got.2), (m.0, m.1, m.2));
-                            }
-                            None => {
+                        if let Some(m) = at.and_then(|at| model.remove(at)) {
+                            let got = to(answer);
+                            prop_assert_eq!((got.0, got.1, got.2), (m.0, m.1, m.2));
+                        } else {
                                 let sent = model.iter().find(|m| m.2 == 0).map_or(next[w], |m| m.0);
                                 let expected = if sequence < sent {
                                     Answer::Duplicate
@@ -449,15 +448,15 @@ mod tests {
                                     Answer::Unknown
                                 };
                                 prop_assert_eq!(answer, expected);
-                            }
                         }
                     }
                     Act::Oldest => {
                         let sent = model.front().is_some_and(|m| m.2 != 0);
                         let answer = lane.answer_oldest(&mut arena, NIL);
-                        match sent.then(|| model.pop_front()).flatten() {
-                            Some(m) => prop_assert_eq!(to(answer).0, m.0),
-                            None => prop_assert_eq!(answer, Answer::Unknown),
+                        if let Some(m) = sent.then(|| model.pop_front()).flatten() {
+                            prop_assert_eq!(to(answer).0, m.0);
+                        } else {
+                            prop_assert_eq!(answer, Answer::Unknown);
                         }
                     }
                 }

@@ -75,8 +75,8 @@ impl Payloads {
         Self { kind, size, seed, stamp: stamp_bytes(kind, timed), filler }
     }
 
-    /// Whether every message is long enough for a stamp. If not, payloads are opaque, and a reply is
-    /// paired with the oldest message of its connection.
+    /// Whether every message is long enough for a stamp. If not, payloads are opaque, and a reply
+    /// is paired with the oldest message of its connection.
     pub(crate) fn stamped(&self) -> bool {
         self.size.min >= self.stamp
     }
@@ -228,7 +228,8 @@ fn from_digits(digits: &[u8]) -> Option<u64> {
     })
 }
 
-/// 64 well-mixed bits of a message's identity: the finaliser of SplitMix64 (Steele and others, 2014).
+/// 64 well-mixed bits of a message's identity: the finaliser of `SplitMix64` (Steele and others,
+/// 2014).
 #[inline]
 fn mix(seed: u64, connection: u32, sequence: u32) -> u64 {
     let mut z = seed ^ (u64::from(connection) << 32 | u64::from(sequence));
@@ -338,7 +339,11 @@ mod tests {
 
         /// A peer may send anything.
         #[test]
-        fn any_payload(text: bool, timed: bool, bytes in proptest::collection::vec(any::<u8>(), 0..40)) {
+        fn any_payload(
+            text: bool,
+            timed: bool,
+            bytes in proptest::collection::vec(any::<u8>(), 0..40),
+        ) {
             let kind = if text { PayloadKind::Text } else { PayloadKind::Binary };
             let some = payloads(kind, 16, 16, timed);
             if let Some(stamp) = some.read(&bytes) {

@@ -52,7 +52,7 @@ pub(crate) struct Due {
     pub(crate) local: u32,
 }
 
-/// Which turn of a round belongs to member `j` of shard `s`, when shard `t` has `counts[t]` members.
+/// Which turn of a round belongs to member `j` of shard `s`; shard `t` has `counts[t]` members.
 ///
 /// Members stand at the middle of equal parts of the round and are ranked by that place, so each
 /// shard's turns are spread over the whole round and all shards together fill it without a gap.
@@ -183,10 +183,15 @@ pub(crate) enum Schedule {
     /// Evenly spaced.
     Uniform(Rotor),
     /// Exponential gaps.
-    Poisson(Poisson),
+    Poisson(Box<Poisson>),
 }
 
 impl Schedule {
+    /// Random arrivals.
+    pub(crate) fn poisson(poisson: Poisson) -> Self {
+        Self::Poisson(Box::new(poisson))
+    }
+
     /// The next intended time; `u64::MAX` when there is none.
     #[inline]
     pub(crate) fn next(&self) -> Nanos {
@@ -250,10 +255,11 @@ mod tests {
         ] {
             let counts: Vec<u32> =
                 (0..shards).map(|s| (connections + shards - 1 - s) / shards).collect();
+            let expected = (rate * seconds as f64) as u64;
             let gap = Gap::per_second(rate);
             let mut schedules = rotors(SECOND, gap, &counts);
             let sends = all(&mut schedules, SECOND + seconds * SECOND);
-            assert_eq!(sends.len() as f64, rate * seconds as f64, "{rate}/s");
+            assert_eq!(sends.len() as u64, expected, "{rate}/s");
             for (i, send) in sends.iter().enumerate() {
                 assert_eq!(send.0, SECOND + gap.at(i as u64), "send {i} at {rate}/s");
             }
@@ -298,7 +304,7 @@ mod tests {
         assert_eq!(schedules[0].next(), u64::MAX);
         assert_eq!(schedules[0].take(u64::MAX - 1, u64::MAX), None);
         assert_eq!(all(&mut schedules, SECOND).len(), 10);
-        let mut nobody = Schedule::Poisson(Poisson::new(0, Gap::per_second(1.0), 0, &[], 1));
+        let mut nobody = Schedule::poisson(Poisson::new(0, Gap::per_second(1.0), 0, &[], 1));
         assert_eq!(nobody.take(u64::MAX - 1, u64::MAX), None);
     }
 
@@ -307,7 +313,7 @@ mod tests {
     fn poisson_is_poisson_for_each_connection() {
         let members: Vec<u32> = (0..4).collect();
         let gap = Gap::per_second(8_000.0);
-        let mut schedule = Schedule::Poisson(Poisson::new(0, gap, 8, &members, 42));
+        let mut schedule = Schedule::poisson(Poisson::new(0, gap, 8, &members, 42));
         let mut times = vec![Vec::new(); 4];
         let mut last = 0;
         while let Some(due) = schedule.take(u64::MAX, 10 * SECOND) {
@@ -333,7 +339,7 @@ mod tests {
         for seed in 0..200 {
             for members in [&[0, 1, 2][..], &[0]] {
                 let gap = Gap::per_second(500.0);
-                let mut schedule = Schedule::Poisson(Poisson::new(0, gap, 4, members, seed));
+                let mut schedule = Schedule::poisson(Poisson::new(0, gap, 4, members, seed));
                 events += std::iter::from_fn(|| schedule.take(u64::MAX, 3 * SECOND)).count();
             }
         }
@@ -344,7 +350,7 @@ mod tests {
     fn a_seed_fixes_the_poisson_schedule() {
         let run = |seed| {
             let mut schedule =
-                Schedule::Poisson(Poisson::new(5, Gap::per_second(100.0), 3, &[7, 8, 9], seed));
+                Schedule::poisson(Poisson::new(5, Gap::per_second(100.0), 3, &[7, 8, 9], seed));
             std::iter::from_fn(|| schedule.take(u64::MAX, SECOND)).collect::<Vec<_>>()
         };
         assert_eq!(run(1), run(1));
@@ -352,7 +358,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever the shards hold, their turns are 0..n without a gap or a double, rising in each.
+        /// Whatever the shards hold, their turns are 0..n without gap or double, rising in each.
         #[test]
         fn turns_fill_the_round(counts in proptest::collection::vec(0u32..40, 1..8)) {
             let mut seen = Vec::new();

@@ -1,4 +1,4 @@
-//! How many generator shards a number of connections needs, and the limit of open files that decides it.
+//! How many generator shards a number of connections needs under the limit of open files.
 //!
 //! Each shard thread has a descriptor table of its own, so the limit holds per shard.
 

@@ -32,8 +32,8 @@ pub enum TargetError {
     },
 }
 
-/// The address to connect to. Where a name has several, such as `localhost` with ::1 and 127.0.0.1,
-/// each is tried with one TCP connection, and the first that accepts is it.
+/// The address to connect to. Where a name has several, as `localhost` has one of each family, each
+/// is tried with one TCP connection, and the first that accepts is it.
 pub(crate) fn resolve(endpoint: &Endpoint) -> Result<SocketAddr, TargetError> {
     let (host, port) = (endpoint.host.clone(), endpoint.port);
     let found = (host.as_str(), port).to_socket_addrs();

@@ -15,7 +15,7 @@ use crate::progress::{LiveCell, Progress, Stage};
 use crate::schedule::Nanos;
 use crate::sources;
 use crate::target;
-use crate::workload::{Harvest, Mail, Notice, Route, Step, Task, Times};
+use crate::workload::{Harvest, Mail, Notice, RoomCounts, Route, Step, Task, Times};
 
 /// How often the main thread looks at the shards.
 const LOOK: Duration = Duration::from_millis(2);
@@ -204,7 +204,7 @@ impl Lead<'_> {
                 (Some(_), None) => {}
             }
         }
-        tally.broadcast = rooms.map(|rooms| rooms.finish());
+        tally.broadcast = rooms.map(RoomCounts::finish);
         self.note_findings(&tally, strays, held);
         let (generator, server) = watch.finish();
         Outcome {
@@ -229,7 +229,8 @@ impl Lead<'_> {
         let stamp = payload::stamp_bytes(self.plan.payload, timed);
         if self.plan.mode == Mode::Echo && self.plan.size.min < stamp {
             self.notes.push(format!(
-                "messages under {stamp} bytes carry no number: replies are paired first in, first out"
+                "messages under {stamp} bytes carry no number: replies are paired first in, first \
+                 out"
             ));
         }
         if tally.established < tally.requested {

@@ -81,7 +81,7 @@ impl Workload {
         link.current = self.arena.insert(Entry::begun(begun));
         let dial = Dial { to: route.to, from, upgrade };
         if let Err((_, fault)) = peers.connect(dial, Local(local)) {
-            // Each further search for a free port would take as long as this one and find as little.
+            // Each further search for a port would take as long as this one and find as little.
             if fault == ConnectFault::NoLocalPort {
                 self.skip_the_rest(&fault.to_string());
             }

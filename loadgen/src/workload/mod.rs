@@ -45,7 +45,7 @@ struct Manner {
     fragments: u32,
     gap: Nanos,
     interleave_ping: bool,
-    text_beats: bool,
+    beat: HeartbeatKind,
     /// Idle mode: the pings are the messages.
     beats_only: bool,
     verify: bool,
@@ -116,7 +116,7 @@ impl Workload {
             fragments: plan.fragmentation.fragments,
             gap: plan.fragmentation.gap.as_nanos() as u64,
             interleave_ping: plan.fragmentation.interleave_ping,
-            text_beats: plan.heartbeat.is_some_and(|beat| beat.kind == HeartbeatKind::Text),
+            beat: plan.heartbeat.map_or(HeartbeatKind::Ping, |heartbeat| heartbeat.kind),
             beats_only: plan.mode == Mode::Idle,
             verify: plan.verify,
         };

@@ -5,6 +5,7 @@ use plimsoll::conn::{Kind, Sender};
 use super::Workload;
 use super::link::{Link, Status};
 use super::task::Step;
+use crate::cli::plan::HeartbeatKind;
 use crate::inflight::{Answer, Entry, NIL};
 use crate::measure::{Kind as Latency, Tally};
 use crate::payload::{Stamp, read_beat, read_ping};
@@ -26,7 +27,7 @@ impl Workload {
         if self.rooms.is_some() {
             return self.delivered(local, kind, payload, now);
         }
-        if self.manner.text_beats
+        if self.manner.beat == HeartbeatKind::Text
             && kind == Kind::Text
             && let Some((connection, sequence)) = read_beat(payload)
         {
@@ -43,15 +44,15 @@ impl Workload {
     fn answered(&mut self, local: u32, kind: Kind, payload: &[u8], now: Nanos) -> bool {
         let connection = self.task.global(self.shard, local);
         let link = &mut self.links[local as usize];
-        let answer = if !self.payloads.stamped() {
-            link.messages.answer_oldest(&mut self.arena, link.current)
-        } else {
+        let answer = if self.payloads.stamped() {
             match self.payloads.read(payload) {
                 Some(stamp) if stamp.connection == connection => {
                     link.messages.answer(&mut self.arena, stamp.sequence, link.current)
                 }
                 _ => Answer::Unknown,
             }
+        } else {
+            link.messages.answer_oldest(&mut self.arena, link.current)
         };
         match answer {
             Answer::To { entry, late, unstamped } => {

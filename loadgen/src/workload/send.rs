@@ -11,7 +11,7 @@ use plimsoll::wire::frame::Opcode;
 use super::Workload;
 use super::link::Local;
 use super::task::{Step, Times};
-use crate::cli::plan::{Arrival, Pace};
+use crate::cli::plan::{Arrival, HeartbeatKind, Pace};
 use crate::inflight::NIL;
 use crate::measure::{Kind as Latency, Phase};
 use crate::payload::{Stamp, write_beat, write_ping};
@@ -47,7 +47,7 @@ impl Workload {
                 // Each shard draws from a stream of its own.
                 let seed = plan.seed ^ (self.shard as u64 + 1).rotate_left(32);
                 let gap = Gap::per_second(rate);
-                Schedule::Poisson(Poisson::new(times.start, gap, everybody, &senders, seed))
+                Schedule::poisson(Poisson::new(times.start, gap, everybody, &senders, seed))
             }
             Pace::Closed { .. } | Pace::Silent => Schedule::Never,
         };
@@ -229,7 +229,7 @@ impl Workload {
             self.tally.pings_overdue += 1;
         }
         let Some(mut peer) = link.id.and_then(|id| peers.get(id)) else { return };
-        if !self.manner.text_beats {
+        if self.manner.beat == HeartbeatKind::Ping {
             self.ping(local, &mut peer.tx, intended, now);
         } else if link.current == NIL {
             self.text_beat(local, &mut peer.tx, intended, now);

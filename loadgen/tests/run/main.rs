@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use clap::Parser as _;
 use loadgen::cli::Args;
-use loadgen::measure::{Kind, Outcome};
+use loadgen::measure::{Kind, Latency, Outcome};
 use loadgen::run::{RunError, run};
 use server::{Manner, Server};
 
@@ -23,7 +23,7 @@ fn against(manner: Manner, arguments: &str) -> Outcome {
 }
 
 fn count(outcome: &Outcome, kind: Kind) -> u64 {
-    outcome.latencies.get(kind).map_or(0, |latency| latency.count())
+    outcome.latencies.get(kind).map_or(0, Latency::count)
 }
 
 fn p(outcome: &Outcome, kind: Kind, quantile: f64) -> Duration {
