@@ -383,3 +383,6 @@ fn start_error(config: &Config, source: io::Error) -> StartError {
     };
     StartError::Listen { addr: config.listen, rule, remedy, source }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,5 @@
 //! Floor 4: the control plane. One thread with an asynchronous runtime of its own: admin HTTP
-//! (`/healthz`, `/readyz`, `/metrics`) and signals.
+//! (`/healthz`, `/readyz`, `/metrics`), signals, and the few lines that a log should have.
 //!
 //! It reads the shards' counters and nothing else of theirs. What a signal means is the caller's to
 //! say. The data plane runs on if this thread is slow or gone.
@@ -8,6 +8,7 @@
 //! opened before would be copied into theirs.
 
 mod admin;
+mod alarm;
 mod metrics;
 mod process;
 mod signals;
@@ -129,7 +130,8 @@ async fn run(
         return;
     }
     tokio::select! {
-        () = admin::serve(listener, facts) => {}
+        () = admin::serve(listener, facts.clone()) => {}
+        () = alarm::watch(&facts) => {}
         () = signals::watch(signals) => {}
         // The owner is gone or says so: connections to the admin port are cut.
         _ = stopped => {}
