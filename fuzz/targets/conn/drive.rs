@@ -2,6 +2,7 @@
 //! in part. What it saw is compared with the same bytes in one piece and a peer that takes all.
 
 use std::rc::Rc;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use plimsoll::conn::{
@@ -111,15 +112,17 @@ fn settings(side: Side) -> Settings {
 
 /// A right opening handshake of the peer. The nonce of a client is that of the driver's seed.
 pub(crate) fn peers_head(side: Side) -> Vec<u8> {
-    let mut asked = Drive::new(Side::Client, Way::default());
-    asked.ask();
-    if side == Side::Server {
-        return asked.seen.sent;
-    }
-    let request = parse_request(&asked.seen.sent).expect("our request is right");
-    let mut answer = Vec::new();
-    write_switching(&mut answer, &request.accept(), None);
-    answer
+    static HEADS: OnceLock<[Vec<u8>; 2]> = OnceLock::new();
+    let [request, answer] = HEADS.get_or_init(|| {
+        let mut asked = Drive::new(Side::Client, Way::default());
+        asked.ask();
+        let request = parse_request(&asked.seen.sent).expect("our request is right");
+        let mut answer = Vec::new();
+        write_switching(&mut answer, &request.accept(), None);
+        [asked.seen.sent, answer]
+    });
+    let of_peer = if side == Side::Server { request } else { answer };
+    of_peer.clone()
 }
 
 /// The whole life of one connection.
@@ -144,13 +147,14 @@ fn run(side: Side, stream: &[u8], way: Way<'_>) -> Seen {
     drive.finish()
 }
 
-/// The next size of a cycle: 1 to 200 bytes, or some thousands.
+/// The next size of a cycle: 1 to 200 bytes, or some thousands. Of much it is not too little: the
+/// work stays near linear.
 fn next_size(sizes: &[u8], at: &mut usize, most: usize) -> usize {
     let Some(size) = sizes.get(*at % sizes.len().max(1)) else { return most };
     *at += 1;
     let size = usize::from(*size);
     let size = if size < 200 { size + 1 } else { (size - 199) * 1000 };
-    size.min(most)
+    size.max(most / 512).min(most)
 }
 
 struct Drive<'a> {
@@ -229,10 +233,10 @@ impl<'a> Drive<'a> {
     }
 
     fn pay_once(&mut self) {
-        let owed: Vec<u8> = self.conn.owed().flatten().copied().collect();
-        assert_eq!(owed.len(), self.conn.pending());
-        let n = next_size(self.way.writes, &mut self.written, owed.len());
-        self.seen.sent.extend_from_slice(&owed[..n]);
+        let owed = self.conn.owed().map(<[u8]>::len).sum();
+        assert_eq!(owed, self.conn.pending());
+        let n = next_size(self.way.writes, &mut self.written, owed);
+        self.seen.sent.extend(self.conn.owed().flatten().take(n));
         self.conn.paid(n, &mut self.gear);
     }
 

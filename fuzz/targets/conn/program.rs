@@ -35,7 +35,7 @@ pub(crate) fn case(side: Side, mut bytes: &[u8]) -> Case<'_> {
 }
 
 /// Bytes of one stream, about: a program of a few bytes must not cost seconds.
-const MAX_STREAM: usize = 1 << 20;
+const MAX_STREAM: usize = 1 << 18;
 
 /// What the low bits of the operation choose.
 enum Step {
