@@ -249,6 +249,9 @@ impl<N: Net, A: App> Reactor<N, A> {
 
     /// Closes what ended.
     fn bury(&mut self) {
+        if self.core.doomed.is_empty() {
+            return;
+        }
         while let Some(id) = self.core.doomed.pop() {
             let Some(slot) = self.core.slab.remove(id) else { continue };
             self.core.wheel.arm(id.index, Tick(u32::MAX));
@@ -263,6 +266,8 @@ impl<N: Net, A: App> Reactor<N, A> {
                 self.app.closed(&mut cx(&self.place, self.now), id, state, end);
             }
         }
+        // They gave memory back, and a shard with nothing to do publishes no further turn.
+        self.counters().buffered_bytes.set(self.core.gear.buffered() as u64);
     }
 }
 
