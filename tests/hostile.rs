@@ -1,0 +1,452 @@
+//! The faults that real WebSocket servers had, each tried on ours over real sockets. Each test
+//! stands for a class of them and fails without its guard; what they were is in the comments.
+//!
+//! Not here: what this server does not have (compression, TLS, tokens), and the client's half.
+#![allow(clippy::unwrap_used)]
+
+#[path = "hostile/peer.rs"]
+mod peer;
+
+use std::io::Write;
+use std::time::{Duration, Instant};
+
+use peer::{
+    BINARY, CLOSE, PATIENCE, PING, PONG, Peer, TEXT, UPGRADE, ended, eventually, frame,
+    nothing_is_left, serve, sum,
+};
+use plimsoll::limits;
+use plimsoll::wire::handshake::parse_request;
+use rustix::time::{ClockId, clock_gettime};
+
+// Length overflow or loop: Tomcat CVE-2020-13935, gorilla CVE-2020-27813, nats-server
+// CVE-2026-27889, swift-nio CVE-2026-43678, baresip/re#1584.
+
+#[test]
+fn a_bad_length_ends_its_connection_once_and_no_other() {
+    let server = serve(|_| {});
+    let mut bystander = Peer::open(server.addr(), "/");
+    let long = |len: u64| [&[BINARY, 0xff][..], &len.to_be_bytes(), &[0; 4], b"rest"].concat();
+    let cases = [
+        (long(1 << 63), 1002),
+        (long(u64::MAX), 1002),
+        (long((1 << 63) - 1), 1009),
+        (long(1 << 32), 1009),
+        (long(limits::MAX_MESSAGE as u64 + 1), 1009),
+        (long(65_535), 1002),
+        ([&[BINARY, 0xfe, 0, 125, 0, 0, 0, 0][..], &[0; 125]].concat(), 1002),
+        ([&[PING, 0xfe, 0, 126, 0, 0, 0, 0][..], &[0; 126]].concat(), 1002),
+    ];
+    for (i, (bytes, code)) in (1..).zip(cases) {
+        let mut peer = Peer::open(server.addr(), "/");
+        // What follows would be another fault, were it interpreted.
+        peer.send([&bytes[..], &bytes].concat());
+        assert_eq!(peer.closed().0, code, "{}", bytes[..10].escape_ascii());
+        drop(peer);
+        eventually("one end for each", || ended(&server, "violation") == i);
+        bystander.echoes(b"still here");
+    }
+    drop(bystander);
+    nothing_is_left(&server);
+}
+
+// Allocation on the declared length: rust-websocket RUSTSEC-2022-0035, tungstenite.
+
+#[test]
+fn a_declared_length_reserves_nothing() {
+    let server = serve(|_| {});
+    let promise = frame(BINARY, &vec![0; limits::MAX_MESSAGE]);
+    let peers: Vec<Peer> = (0..64)
+        .map(|_| {
+            let mut peer = Peer::open(server.addr(), "/");
+            peer.send(&promise[..24]);
+            peer
+        })
+        .collect();
+    let heads = 64 * (UPGRADE.len() as u64 + 18);
+    eventually("every promise read", || sum(&server, |c| c.bytes_in.get()) >= heads + 64 * 24);
+    // The gauge is set at the end of the turn that read the last.
+    let turns = sum(&server, |c| c.turns.get());
+    Peer::open(server.addr(), "/").echoes(b"a turn later");
+    assert!(sum(&server, |c| c.turns.get()) > turns);
+    let held = sum(&server, |c| c.buffered_bytes.get());
+    assert!((64 * 10..64 * 2048).contains(&held), "{held} bytes held for 640 received");
+    drop(peers);
+    nothing_is_left(&server);
+}
+
+// Inflation bombs, bad window bits: undici CVE-2026-1526, CVE-2026-2229, Centrifugo#1162, nats
+// GHSA-qrvq-68c2-7grw. Nothing is inflated here, so nothing may be agreed on.
+
+#[test]
+fn no_extension_is_agreed_on_and_none_is_in_use() {
+    let server = serve(|_| {});
+    for offer in [
+        "permessage-deflate; client_max_window_bits",
+        "permessage-deflate; server_max_window_bits=8, x-webkit-deflate-frame",
+    ] {
+        let mut peer = Peer::connect(server.addr());
+        let fields = format!("{UPGRADE}Sec-WebSocket-Extensions: {offer}\r\n");
+        peer.send(format!("GET / HTTP/1.1\r\n{fields}\r\n"));
+        let head = peer.head().to_lowercase();
+        assert!(head.starts_with("http/1.1 101 ") && !head.contains("extensions"), "{head}");
+        peer.send_frame(BINARY | 0x40, b"\xaa\x00");
+        assert_eq!(
+            peer.closed(),
+            (1002, "reserved bits set without a negotiated extension".into())
+        );
+    }
+    let mut peer = Peer::connect(server.addr());
+    let bad = "Sec-WebSocket-Extensions: permessage-deflate; server_max_window_bits=";
+    peer.send(format!("GET / HTTP/1.1\r\n{UPGRADE}{bad}\r\n\r\n"));
+    assert!(peer.head().starts_with("HTTP/1.1 400 "));
+}
+
+// Quadratic or unbounded heads: tungstenite CVE-2023-43669, ws CVE-2021-32640, CVE-2024-37890.
+
+#[test]
+fn a_head_has_its_bound_in_bytes_and_fields_however_it_comes() {
+    let server = serve(|_| {});
+    let start = format!("GET / HTTP/1.1\r\n{UPGRADE}X: ");
+    let too_long = format!("{start}{}", "x".repeat(limits::MAX_HEAD));
+    let endless = "x".repeat(limits::MAX_HEAD + 1);
+    let too_many =
+        format!("GET / HTTP/1.1\r\n{UPGRADE}{}\r\n", "X: y\r\n".repeat(limits::MAX_HEADERS));
+    for head in [&too_long, &endless, &too_many] {
+        for step in [1, 1000, usize::MAX] {
+            let mut peer = Peer::connect(server.addr());
+            for piece in head.as_bytes().chunks(step) {
+                peer.send(piece);
+            }
+            let answer = peer.head();
+            assert!(answer.starts_with("HTTP/1.1 431 "), "in steps of {step}: {answer}");
+        }
+    }
+    let fits = limits::MAX_HEAD - start.len() - 4;
+    let mut peer = Peer::connect(server.addr());
+    for byte in format!("{start}{}\r\n\r\n", "x".repeat(fits)).as_bytes().chunks(1) {
+        peer.send(byte);
+    }
+    assert!(peer.head().starts_with("HTTP/1.1 101 "), "a head of exactly the bound");
+}
+
+/// Eight times the bytes may cost eight times the work, and not sixty-four times.
+#[test]
+fn a_head_is_judged_in_linear_time() {
+    // Of this thread alone: other tests run beside it.
+    let now = || Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap();
+    let time = |head: &[u8]| {
+        let once = || {
+            let start = now();
+            for _ in 0..4 {
+                std::hint::black_box(parse_request(std::hint::black_box(head)).is_ok());
+            }
+            now() - start
+        };
+        (0..20).map(|_| once()).min().unwrap_or_default()
+    };
+    for (name, unit) in [
+        ("Sec-WebSocket-Protocol", "a,"),
+        ("Sec-WebSocket-Extensions", "a;b,"),
+        ("Sec-WebSocket-Extensions", "a; "),
+        ("Sec-WebSocket-Extensions", "a;b=\"c"),
+        ("Connection", ", "),
+        ("Connection", " \t"),
+        ("X", "\t"),
+    ] {
+        let head = |n: usize| {
+            let value = unit.repeat(n / unit.len());
+            format!("GET / HTTP/1.1\r\n{UPGRADE}{name}: {value}\r\n\r\n").into_bytes()
+        };
+        let (short, long) = (time(&head(8 << 10)), time(&head(64 << 10)));
+        assert!(long < short * 24, "{name}: {unit:?}: 8 KiB in {short:?}, 64 KiB in {long:?}");
+    }
+}
+
+// Fragment floods: ws CVE-2026-48779, CVE-2026-62389, undici CVE-2026-12151.
+
+#[test]
+fn empty_fragments_cost_their_price() {
+    let server = serve(|config| config.max_message = 64 * 1024);
+    // A message of 1,024 frames is at its limit of 64 KiB, whatever is in them.
+    for (fragments, fits) in [(1023, true), (1024, false)] {
+        let mut peer = Peer::open(server.addr(), "/");
+        let mut bytes = frame(TEXT & 0x7f, b"");
+        (1..fragments).for_each(|_| bytes.extend(frame(0x00, b"")));
+        bytes.extend(frame(0x80, b"end"));
+        peer.send(&bytes);
+        if fits {
+            assert_eq!(peer.frame(), (TEXT, b"end".to_vec()));
+        } else {
+            assert_eq!(peer.closed().0, 1009);
+        }
+    }
+    // One that never ends holds no more than one that does.
+    let mut peer = Peer::open(server.addr(), "/");
+    let flood = frame(0x00, b"").repeat(50_000);
+    peer.send(frame(BINARY & 0x7f, b""));
+    peer.send(flood);
+    assert_eq!(peer.closed().0, 1009);
+    drop(peer);
+    nothing_is_left(&server);
+}
+
+// Control floods: h2 RUSTSEC-2024-0003, Undertow CVE-2021-3690, curl#21911.
+
+#[test]
+fn pings_of_a_peer_that_does_not_read_cost_no_memory() {
+    let server = serve(|_| {});
+    let mut peer = Peer::connect_narrow(server.addr()).upgraded("/");
+    let mut held = 0;
+    let (mut last, mut sent) = (Vec::new(), 0u32);
+    // 32 MiB: several times what the sockets' buffers take.
+    for _ in 0..256 {
+        let mut pings = Vec::new();
+        for _ in 0..1000 {
+            last = format!("{sent:0>125}").into_bytes();
+            pings.extend(frame(PING, &last));
+            sent += 1;
+        }
+        peer.send(pings);
+        held = held.max(sum(&server, |c| c.buffered_bytes.get()));
+    }
+    eventually("every ping read", || sum(&server, |c| c.pings_in.get()) == u64::from(sent));
+    held = held.max(sum(&server, |c| c.buffered_bytes.get()));
+    // What one turn reads may be owed whole; after it 16 pongs and the newest.
+    let bound = 4 * limits::READ_BUFFER as u64;
+    assert!(held < bound, "{held} bytes held, {bound} expected at most");
+    Peer::open(server.addr(), "/").echoes(b"others are served");
+
+    // Now it reads: some pongs, in the order of the pings, the newest one last.
+    let (mut pongs, mut newest) = (0, Vec::new());
+    while newest != last {
+        let (first, payload) = peer.frame();
+        assert_eq!(first, PONG);
+        assert!(payload > newest, "pongs keep their order");
+        newest = payload;
+        pongs += 1;
+    }
+    assert!(pongs < sent, "{pongs} pongs: nothing was held back, and nothing was tested");
+    peer.echoes(b"and it goes on");
+}
+
+// Close races: Tomcat CVE-2022-25762, libwebsockets.
+
+#[test]
+fn a_place_taken_again_hears_nothing_of_its_last_tenant() {
+    let server = serve(|_| {});
+    let addr = server.addr();
+    std::thread::scope(|scope| {
+        for thread in 0..4u32 {
+            scope.spawn(move || {
+                for round in 0..60u32 {
+                    let mut leaving = Peer::open(addr, "/");
+                    let half = frame(BINARY, &[7; 3000]);
+                    match round % 4 {
+                        0 => leaving.send([&frame(BINARY, b"old")[..], &half[..999]].concat()),
+                        1 => leaving.send([frame(CLOSE, b"\x03\xe8"), half].concat()),
+                        2 => leaving.send([half.clone(), half].concat()),
+                        _ => leaving.send(&half[..100]),
+                    }
+                    if round % 3 == 0 {
+                        leaving.reset()
+                    } else {
+                        drop(leaving)
+                    }
+                    let message = [thread.to_be_bytes(), round.to_be_bytes()].concat();
+                    Peer::open(addr, "/").echoes(&message);
+                }
+            });
+        }
+    });
+    // A buffer given back twice would make this wrap, one never given back would leave it up.
+    nothing_is_left(&server);
+    assert_eq!(sum(&server, |c| c.opened.get()), 2 * 4 * 60);
+}
+
+#[test]
+fn after_a_close_frame_nothing_is_read_and_the_server_ends_first() {
+    let server = serve(|_| {});
+    let mut peer = Peer::open(server.addr(), "/");
+    let after = [frame(TEXT, b"data"), frame(PING, b"p"), frame(CLOSE, b"\x03\xe8")].concat();
+    peer.send([frame(CLOSE, b"\x0f\xa0why"), after].concat());
+    assert_eq!(peer.closed(), (4000, String::new()));
+    drop(peer);
+    eventually("the peer's close", || ended(&server, "closed_by_peer") == 1);
+    nothing_is_left(&server);
+}
+
+// Masks: actix-web#365, curl CVE-2025-10148, aiohttp#12677.
+
+#[test]
+fn an_unmasked_frame_fails_its_connection() {
+    let server = serve(|_| {});
+    for bytes in [&b"\x81\x02hi"[..], b"\x89\x00", b"\x88\x02\x03\xe8"] {
+        let mut peer = Peer::open(server.addr(), "/");
+        peer.send(bytes);
+        assert_eq!(peer.closed(), (1002, "client frame not masked".into()));
+    }
+}
+
+/// A published message lies in one buffer for all: what is done for one member must not show to
+/// the next.
+#[test]
+fn a_shared_buffer_is_the_same_for_everyone() {
+    let server = serve(|config| config.threads = plimsoll::config::Threads::Count(2));
+    let mut members: Vec<Peer> =
+        (0..8).map(|_| Peer::open(server.addr(), "/broadcast/x")).collect();
+    for len in [1, 125, 126, 1000, 65_535, 65_536, 200_000] {
+        let message: Vec<u8> = (0..len).map(|i| (i % 251) as u8).collect();
+        members[0].send_frame(BINARY, &message);
+        for member in &mut members {
+            let (first, payload) = member.frame();
+            assert!(first == BINARY && payload == message, "{len} bytes");
+        }
+    }
+}
+
+// UTF-8: tetsuo-pulse#3473, freeunit#378.
+
+#[test]
+fn bad_text_fails_at_its_first_bad_byte() {
+    let server = serve(|_| {});
+    let split = |pieces: &[&[u8]]| {
+        let mut bytes = frame(0x01, pieces[0]);
+        pieces[1..].iter().for_each(|piece| bytes.extend(frame(0x00, piece)));
+        bytes
+    };
+    // In none of these has the message ended when it is refused.
+    for bytes in [
+        split(&[b"ok \xf0\x9f", b"\x28"]),
+        split(&[b"\xe2\x82", b"", b"\xc3"]),
+        split(&[b"\xed", b"\xa0"]),
+        split(&[b"\xf4", b"\x90"]),
+        split(&[b"\xc0"]),
+        frame(0x01, &[b"\xff".repeat(5), b"x".repeat(60_000)].concat())[..20].to_vec(),
+    ] {
+        let mut peer = Peer::open(server.addr(), "/");
+        peer.send(&bytes);
+        assert_eq!(peer.closed(), (1007, "text is not valid UTF-8".into()));
+    }
+    let mut peer = Peer::open(server.addr(), "/");
+    peer.send([split(&[b"\xf0", b"\x9f", b"\x98"]), frame(0x80, b"\x80")].concat());
+    assert_eq!(peer.frame(), (TEXT, "😀".into()));
+    peer.send([split(&[b"\xf0", b"\x9f", b"\x98"]), frame(0x80, b"")].concat());
+    assert_eq!(peer.closed().0, 1007, "an end within a character");
+}
+
+// Cross-site hijacking: GHSA-p773-8mf4-rjm5, webpack-dev-server CVE-2025-30360.
+
+#[test]
+fn a_page_from_elsewhere_is_refused() {
+    let server = serve(|config| config.allow_origin = vec!["https://app.example".into()]);
+    let ask = |origin: &str| {
+        let mut peer = Peer::connect(server.addr());
+        peer.send(format!("GET / HTTP/1.1\r\n{UPGRADE}{origin}\r\n"));
+        peer.head()[9..12].to_owned()
+    };
+    assert_eq!(ask(""), "101", "not a browser");
+    assert_eq!(ask("Origin: https://app.example\r\n"), "101");
+    let own = format!("http://{}", server.addr());
+    for origin in [
+        "https://evil.example",
+        "http://app.example",
+        "https://app.example.evil.example",
+        "https://app.example:8443",
+        "http://127.0.0.1",
+        "http://10.0.0.1",
+        "http://[::1]",
+        &own,
+        "null",
+        "",
+    ] {
+        assert_eq!(ask(&format!("Origin: {origin}\r\n")), "403", "{origin}");
+    }
+    let two = "Origin: https://app.example\r\nOrigin: https://evil.example\r\n";
+    assert_eq!(ask(two), "400");
+}
+
+// Upgrade smuggling: Pingora CVE-2026-2833, Kemal#767.
+
+#[test]
+fn nothing_after_a_refused_head_is_interpreted() {
+    let server = serve(|_| {});
+    let good = format!("GET / HTTP/1.1\r\n{UPGRADE}\r\n");
+    let body = format!("GET / HTTP/1.1\r\n{UPGRADE}Content-Length: {}\r\n\r\n", good.len());
+    let chunked = format!("GET / HTTP/1.1\r\n{UPGRADE}Transfer-Encoding: chunked\r\n\r\n");
+    let plain = "GET / HTTP/1.1\r\nHost: a\r\n\r\n".to_owned();
+    let missing = format!("GET /nowhere HTTP/1.1\r\n{UPGRADE}\r\n");
+    let bare = good.replace("\r\n", "\n");
+    let cases = [(body, 400), (chunked, 400), (plain, 426), (missing, 404), (bare, 400)];
+    for (refused, status) in cases {
+        let mut peer = Peer::connect(server.addr());
+        // Together, and once more when the answer is there.
+        peer.send([refused.as_bytes(), good.as_bytes(), &frame(TEXT, b"smuggled")].concat());
+        let mut answer = peer.head();
+        peer.send([good.as_bytes(), &frame(TEXT, b"smuggled")].concat());
+        answer.push_str(&String::from_utf8(peer.all()).unwrap());
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
+        assert_eq!(answer.lines().filter(|line| line.starts_with("HTTP/")).count(), 1);
+        assert!(!answer.contains("smuggled") && answer.contains("close\r\n"), "{answer}");
+    }
+    assert_eq!(sum(&server, |c| c.opened.get()), 0);
+    nothing_is_left(&server);
+}
+
+#[test]
+fn no_byte_of_the_tunnel_comes_before_the_101() {
+    let server = serve(|_| {});
+    let mut peer = Peer::connect(server.addr());
+    let early = [format!("GET / HTTP/1.1\r\n{UPGRADE}\r\n").into_bytes(), frame(TEXT, b"early")];
+    for piece in early.concat().chunks(50) {
+        peer.send(piece);
+    }
+    assert!(peer.head().starts_with("HTTP/1.1 101 "));
+    assert_eq!(peer.frame(), (TEXT, b"early".to_vec()));
+}
+
+// Slow handshakes: tokio-tungstenite#347.
+
+#[test]
+fn a_trickle_gains_no_time() {
+    let server = serve(|config| config.handshake_timeout = Duration::from_millis(750));
+    let mut silent = Peer::connect(server.addr());
+    let mut trickling = Peer::connect(server.addr());
+    let start = Instant::now();
+    let head = format!("GET / HTTP/1.1\r\n{UPGRADE}\r\n");
+    // A byte each 20 ms would need 4 s for the whole head; no byte is late by itself.
+    for byte in head.as_bytes().chunks(1) {
+        if trickling.stream.write_all(byte).is_err() || start.elapsed() > Duration::from_secs(2) {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    for peer in [&mut silent, &mut trickling] {
+        let answer = String::from_utf8(peer.all()).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
+    }
+    drop((silent, trickling));
+    eventually("both ends", || ended(&server, "handshake_timeout") == 2);
+    nothing_is_left(&server);
+}
+
+/// Whoever has been refused or said goodbye to, and does not leave, is left.
+#[test]
+fn a_peer_that_does_not_leave_is_cut() {
+    let server = serve(|config| config.close_timeout = Duration::from_millis(500));
+    let mut refused = Peer::connect(server.addr());
+    refused.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    let mut closed = Peer::open(server.addr(), "/");
+    closed.send_frame(CLOSE, b"\x03\xe8");
+    let mut violent = Peer::open(server.addr(), "/");
+    violent.send(b"\xff\xff");
+    // They go on sending, which moves no deadline.
+    let start = Instant::now();
+    while sum(&server, |c| c.connections.get()) > 0 {
+        assert!(start.elapsed() < PATIENCE, "they are still there");
+        for peer in [&mut refused, &mut closed, &mut violent] {
+            let _ = peer.stream.write_all(&[0; 512]);
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    nothing_is_left(&server);
+}
