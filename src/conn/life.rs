@@ -168,7 +168,7 @@ impl Conn {
 
     /// Memory is short: drops what is owed and the connection with it.
     pub fn shed(&mut self, gear: &mut Gear) {
-        self.gone(End::Memory);
+        self.leave(End::Memory);
         self.release(gear);
     }
 

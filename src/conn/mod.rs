@@ -315,12 +315,14 @@ impl Conn {
                     }
                     Err(rejection) => {
                         self.gone(End::Rejected(rejection));
+                        input.discard();
                         None
                     }
                 }
             }
             (Err(_), Some(_)) => {
                 self.gone(End::Rejected(Rejection::HeadTooLarge { limit }));
+                input.discard();
                 None
             }
         }
