@@ -169,19 +169,16 @@ impl Rig {
     /// The reading half of one turn: takes some of what arrived and shows the App what is in it.
     pub(crate) fn read(&mut self, arrived: &[u8]) -> usize {
         let Self { gear, conn, buffer, direct, seen, answer, .. } = self;
-        let (n, range) = match conn.direct(gear).filter(|_| *direct) {
-            Some(room) => {
-                let n = room.len().min(arrived.len());
-                room[..n].copy_from_slice(&arrived[..n]);
-                conn.received(n, gear);
-                (n, MAX_TAIL..MAX_TAIL)
-            }
-            None => {
-                let kept = conn.restore_tail(&mut buffer[..MAX_TAIL], gear);
-                let n = arrived.len().min(READ);
-                buffer[MAX_TAIL..][..n].copy_from_slice(&arrived[..n]);
-                (n, MAX_TAIL - kept..MAX_TAIL + n)
-            }
+        let (n, range) = if let Some(room) = conn.direct(gear).filter(|_| *direct) {
+            let n = room.len().min(arrived.len());
+            room[..n].copy_from_slice(&arrived[..n]);
+            conn.received(n, gear);
+            (n, MAX_TAIL..MAX_TAIL)
+        } else {
+            let kept = conn.restore_tail(&mut buffer[..MAX_TAIL], gear);
+            let n = arrived.len().min(READ);
+            buffer[MAX_TAIL..][..n].copy_from_slice(&arrived[..n]);
+            (n, MAX_TAIL - kept..MAX_TAIL + n)
         };
         if n > 0 {
             conn.heard(gear);
@@ -210,9 +207,12 @@ impl Rig {
 
     /// Writes what is owed, as when the socket is writable again.
     pub(crate) fn pay(&mut self, room: &mut usize) {
-        while *room > 0 && self.conn.owes() {
+        while self.conn.owes() {
             let n = take(self.conn.owed(), &mut self.sent, room);
             self.conn.paid(n, &mut self.gear);
+            if *room == 0 {
+                return;
+            }
         }
     }
 
@@ -257,8 +257,12 @@ fn handle(event: Event<'_>, conn: &mut Conn, gear: &mut Gear, how: Answer, seen:
             let mut sender = conn.sender(gear);
             match how {
                 Answer::Listen => {}
-                Answer::Echo => drop(sender.echo(&mut message)),
-                Answer::Copy => drop(sender.send(message.kind(), message.payload())),
+                Answer::Echo => {
+                    sender.echo(&mut message);
+                }
+                Answer::Copy => {
+                    sender.send(message.kind(), message.payload());
+                }
             }
             seen.push(match message.kind() {
                 Kind::Text => Seen::Text(payload),

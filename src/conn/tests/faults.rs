@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::drive::{Answer, REQUEST, Rig, Seen, settings};
 use super::naive;
-use crate::conn::{Admission, End, HEADROOM, Kind, Shared, Side};
+use crate::conn::{Admission, End, HEADROOM, Kind, Settings, Shared, Side};
 use crate::wire::close::CloseCode;
 use crate::wire::violation::Violation;
 
@@ -106,7 +106,7 @@ fn fragments_of_a_byte_are_charged_in_full() {
     let mut rig = server();
     rig.feed(&naive::frame(false, naive::BINARY, KEY, b"1"));
     let one = naive::frame(false, naive::CONTINUATION, KEY, b"1");
-    let taken = (1..).find(|_| {
+    let taken = (1..10_000).find(|_| {
         rig.feed(&one);
         !rig.conn.is_open()
     });
@@ -128,6 +128,19 @@ fn the_limit_is_exact() {
         let mut rig = server();
         rig.feed(&bytes);
         assert_eq!((rig.seen.len() == 1, rig.conn.is_open()), (taken, taken));
+    }
+}
+
+/// A frame that is a message by itself costs its length, whether it came whole or in pieces.
+#[test]
+fn a_single_frame_has_no_overhead() {
+    for step in [1, 100] {
+        let tight = Settings { max_message: 10, ..settings(Side::Server) };
+        let mut rig = Rig::open(tight);
+        for piece in naive::frame(true, naive::BINARY, KEY, b"ten bytes.").chunks(step) {
+            rig.feed(piece);
+        }
+        assert_eq!(rig.seen.len(), 1, "in steps of {step}");
     }
 }
 
@@ -389,27 +402,29 @@ fn slow_readers() {
     assert_eq!((gear.pool.lent(), gear.shared().get()), (0, 0));
 }
 
-/// Own answers and shared frames mixed: cutting what is owed never cuts a frame in two.
+/// Own answers cut anywhere by the socket: dropping what is owed never leaves half a frame.
 #[test]
 fn a_slow_member_is_cut_between_frames() {
+    let frame = |opcode, payload: &[u8]| naive::frame(true, opcode, KEY, payload);
     for first in [100, 900, 1010, 1023, 1030, 5000] {
         for second in [40, 500, 1000, 3000] {
-            for begun in [0, 1, 50, 99, 104, 1000, 1500] {
+            for (at_once, later) in
+                [(0, 0), (1, 0), (0, 50), (99, 0), (0, 104), (90, 910), (0, 1500)]
+            {
                 let mut rig = server();
-                let key = KEY;
-                rig.turns(&naive::frame(true, naive::BINARY, key, &vec![1; first]), &mut 0);
-                rig.turns(&naive::frame(true, naive::BINARY, key, &vec![2; second]), &mut 0);
-                rig.turns(&naive::frame(true, naive::PING, key, b"ping"), &mut 0);
-                rig.pay(&mut begun.clone());
+                rig.turns(&frame(naive::BINARY, &vec![1; first]), &mut at_once.clone());
+                rig.turns(&frame(naive::BINARY, &vec![2; second]), &mut 0);
+                rig.turns(&frame(naive::PING, b"ping"), &mut 0);
+                rig.pay(&mut later.clone());
                 let mark = rig.gear.settings.max_pending;
                 if rig.conn.admit(mark, &mut rig.gear) == Admission::Slow {
                     rig.flush(&mut 0);
                     rig.pay(&mut usize::MAX.clone());
                     let frames = naive::parse(&rig.sent);
                     let last = frames.last().unwrap();
-                    assert!(last.is_close(1008), "{first} {second} {begun}: {frames:?}");
-                    let ones = frames.iter().filter(|f| f.opcode == naive::BINARY);
-                    assert!(ones.into_iter().all(|f| [first, second].contains(&f.payload.len())));
+                    assert!(last.is_close(1008), "{first} {second} {at_once} {later}: {frames:?}");
+                    let mut data = frames.iter().filter(|f| f.opcode == naive::BINARY);
+                    assert!(data.all(|f| [first, second].contains(&f.payload.len())));
                 }
             }
         }

@@ -300,9 +300,11 @@ impl Life {
             }
             Deed::Bytes(bytes) => coming.extend(bytes),
             Deed::Send(len) => {
-                drop(rig.conn.sender(&mut rig.gear).send(Kind::Text, &vec![b's'; *len]))
+                rig.conn.sender(&mut rig.gear).send(Kind::Text, &vec![b's'; *len]);
             }
-            Deed::Ping => drop(rig.conn.sender(&mut rig.gear).ping(b"?")),
+            Deed::Ping => {
+                rig.conn.sender(&mut rig.gear).ping(b"?");
+            }
             Deed::Close(code) => rig.conn.sender(&mut rig.gear).close(CloseCode(*code), "why"),
             Deed::GoAway => rig.conn.go_away(&mut rig.gear),
             Deed::Publish(len) => publish(rig, *side, *len),

@@ -28,10 +28,10 @@ pub(crate) fn header(fin: bool, opcode: u8, key: Option<[u8; 4]>, len: u64) -> V
     if len <= 125 {
         bytes.push(mask | len as u8);
     } else if len <= 0xffff {
-        bytes.push(mask | 126);
+        bytes.push(mask | 0x7e);
         bytes.extend((len as u16).to_be_bytes());
     } else {
-        bytes.push(mask | 127);
+        bytes.push(mask | 0x7f);
         bytes.extend(len.to_be_bytes());
     }
     bytes.extend(key.iter().flatten());

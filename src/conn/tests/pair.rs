@@ -198,8 +198,9 @@ fn check(both: &[Station; 2]) {
     assert_eq!(heard(client), server.said.iter().collect::<Vec<_>>(), "to the client: {story:?}");
     assert_eq!(heard(server), client.said.iter().collect::<Vec<_>>(), "to the server: {story:?}");
     match story {
-        (End::ClosedByUs(a), End::ClosedByPeer(b)) => assert_eq!(a, b),
-        (End::ClosedByPeer(a), End::ClosedByUs(b)) => assert_eq!(a, b),
+        (End::ClosedByUs(a), End::ClosedByPeer(b)) | (End::ClosedByPeer(a), End::ClosedByUs(b)) => {
+            assert_eq!(a, b);
+        }
         (End::ClosedByUs(_), End::ClosedByUs(_)) => {}
         other => panic!("two stories of one end: {other:?}"),
     }
@@ -210,10 +211,7 @@ fn two_machines_tell_the_same_story() {
     let mut longest = 0;
     for seed in 0..120 {
         let outcome = std::panic::catch_unwind(|| run(seed));
-        match outcome {
-            Ok(ticks) => longest = longest.max(ticks),
-            Err(_) => panic!("the run with seed {seed} failed"),
-        }
+        longest = longest.max(outcome.unwrap_or_else(|_| panic!("seed {seed} failed")));
     }
     assert!(longest > 0, "time passes");
 }

@@ -169,8 +169,8 @@ fn sins(side: Side) -> Vec<(Vec<u8>, Violation)> {
     let limit = settings(side).max_message;
     let wrong_mask = naive::frame(true, naive::BINARY, key.xor(Some([1, 2, 3, 4])), b"x");
     let unmasked = if side == Side::Server { Violation::NotMasked } else { Violation::Masked };
-    let not_shortest_64 = [&[0x82, mask | 127][..], &0xffff_u64.to_be_bytes()].concat();
-    let top_bit = [&[0x82, mask | 127][..], &u64::MAX.to_be_bytes()].concat();
+    let not_shortest_64 = [&[0x82, mask | 0x7f][..], &0xffff_u64.to_be_bytes()].concat();
+    let top_bit = [&[0x82, mask | 0x7f][..], &u64::MAX.to_be_bytes()].concat();
     let begun = |rest: Vec<u8>| [frame(false, naive::TEXT, b"begun"), rest].concat();
     let many = |n: usize| {
         let rest: Vec<u8> = (0..n).flat_map(|_| frame(false, naive::CONTINUATION, b"")).collect();
@@ -184,13 +184,13 @@ fn sins(side: Side) -> Vec<(Vec<u8>, Violation)> {
         (vec![0x83], Violation::ReservedOpcode(3)),
         (vec![0x8F, mask | 1], Violation::ReservedOpcode(15)),
         (wrong_mask, unmasked),
-        (vec![0x82, mask | 126, 0, 125], Violation::LengthNotShortest),
+        (vec![0x82, mask | 0x7e, 0, 125], Violation::LengthNotShortest),
         (not_shortest_64, Violation::LengthNotShortest),
         (top_bit, Violation::LengthTopBit),
         (vec![0x09], Violation::ControlFragmented),
         (vec![0x08, mask], Violation::ControlFragmented),
-        (vec![0x89, mask | 126], Violation::ControlTooLong),
-        (vec![0x88, mask | 127], Violation::ControlTooLong),
+        (vec![0x89, mask | 0x7e], Violation::ControlTooLong),
+        (vec![0x88, mask | 0x7f], Violation::ControlTooLong),
         (frame(true, naive::CONTINUATION, b"x"), Violation::StrayContinuation),
         (frame(false, naive::CONTINUATION, b""), Violation::StrayContinuation),
         (begun(frame(true, naive::TEXT, b"x")), Violation::InterleavedMessage),
