@@ -313,19 +313,19 @@ fn set_timeout(
     Ok(())
 }
 
-/// An origin as browsers send it (RFC 6454 6.2): scheme, host, port, nothing after it.
+/// An origin as browsers send it (RFC 6454 6.2): scheme, host, port, nothing after it; or `*`.
 fn origin(text: &str) -> Result<String, ConfigError> {
     let host = text.split_once("://").map(|(_, host)| host);
     let ends_there = |host: &str| !host.is_empty() && !host.contains(['/', '?', '#', '*']);
     let visible = text.bytes().all(|b| b.is_ascii_graphic());
-    if text == "null" || (visible && host.is_some_and(ends_there)) {
+    if matches!(text, "null" | "*") || (visible && host.is_some_and(ends_there)) {
         return Ok(text.to_ascii_lowercase());
     }
     Err(ConfigError::new(
         "--allow-origin",
         text,
         "not an origin",
-        "write scheme, host and port as browsers send them, such as https://example.org",
+        "write scheme, host and port as browsers send them, such as https://example.org, or *",
     ))
 }
 

@@ -1,5 +1,5 @@
-//! What an operator should read in the log without having looked at a metric: the server is full, or
-//! its memory for slow peers is nearly used up. Once when it begins, then every ten seconds.
+//! What an operator should read in the log without having looked at a metric: the server is full,
+//! or its memory for slow peers is nearly used up. Once when it begins, then every ten seconds.
 
 use std::time::Duration;
 
