@@ -300,6 +300,29 @@ fn who_has_seen_its_101_gets_what_is_published_after_it() {
 }
 
 #[test]
+fn a_flood_from_all_sides_arrives_whole() {
+    let server = Server::start(&["--threads", "4"]);
+    let mut members: Vec<Client> = (0..8).map(|_| server.connect("/broadcast/flood")).collect();
+    for (sender, member) in members.iter_mut().enumerate() {
+        for n in 0..300_u16 {
+            let mut payload = vec![sender as u8; 250];
+            payload[1..3].copy_from_slice(&n.to_be_bytes());
+            member.write(Message::binary(payload)).unwrap();
+        }
+        member.flush().unwrap();
+    }
+    for member in &mut members {
+        let mut expected = [0_u16; 8];
+        for _ in 0..8 * 300 {
+            let payload = next(member).into_data();
+            let sender = usize::from(payload[0]);
+            assert_eq!(u16::from_be_bytes([payload[1], payload[2]]), expected[sender]);
+            expected[sender] += 1;
+        }
+    }
+}
+
+#[test]
 fn large_messages_are_broadcast_whole() {
     let server = Server::start(&["--threads", "2"]);
     let mut members: Vec<Client> = (0..6).map(|_| server.connect("/broadcast")).collect();
