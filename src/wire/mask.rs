@@ -4,7 +4,6 @@
 //! of the best instruction set that this CPU has, chosen once. Text is validated while it is
 //! unmasked. Payloads may begin at any address, at any phase of the key, and have any length.
 
-mod ascii;
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]

@@ -8,7 +8,7 @@ use super::super::utf8::InvalidUtf8;
 use super::Level;
 use super::body::Body;
 use super::lookup::{Lookup, Shuffle};
-use super::text::{text_bulk, text_clamped};
+use super::text::{Rest, ascii_bulk, ascii_clamped, rest_checked};
 use super::vector::{Vector, xor_bulk, xor_clamped};
 
 /// The bodies, where this CPU has AVX2.
@@ -41,11 +41,41 @@ unsafe fn text(
     // SAFETY: the contract of `Text` is that of the two, and `len` is 32 at least.
     unsafe {
         if len <= 4 * 32 {
-            text_clamped::<Lookup<__m256i>, 4>(key, from, to, len, state)
+            ascii_clamped::<__m256i, Beyond, 4>(key, from, to, len, state)
         } else {
-            text_bulk::<Lookup<__m256i>>(key, from, to, len, state)
+            ascii_bulk::<__m256i, Beyond>(key, from, to, len, state)
         }
     }
+}
+
+/// Text that is not ASCII, out of the way of text that is.
+struct Beyond;
+
+impl Rest for Beyond {
+    #[inline(always)]
+    unsafe fn text(
+        key: u32,
+        from: *const u8,
+        to: *mut u8,
+        len: usize,
+        state: u32,
+    ) -> Result<u32, InvalidUtf8> {
+        // SAFETY: the caller's promise.
+        unsafe { beyond(key, from, to, len, state) }
+    }
+}
+
+#[target_feature(enable = "avx2")]
+#[inline(never)]
+unsafe fn beyond(
+    key: u32,
+    from: *const u8,
+    to: *mut u8,
+    len: usize,
+    state: u32,
+) -> Result<u32, InvalidUtf8> {
+    // SAFETY: the contract of `Rest`.
+    unsafe { rest_checked::<Lookup<__m256i>>(key, from, to, len, state) }
 }
 
 // SAFETY of each block below: the caller's promise that the CPU has AVX2 and that the pointers

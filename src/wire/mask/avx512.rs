@@ -16,7 +16,7 @@ use super::super::utf8::InvalidUtf8;
 use super::Level;
 use super::body::Body;
 use super::lookup::Lookup;
-use super::text::{Check, text_bulk, text_clamped};
+use super::text::{Check, Rest, ascii_bulk, ascii_clamped, rest_checked};
 use super::vector::{Vector, xor_bulk, xor_clamped};
 
 /// The bodies, where this CPU has all five extensions.
@@ -57,11 +57,47 @@ unsafe fn text(
     // SAFETY: the contract of `Text` is that of the three, and `len` is 32 at least.
     unsafe {
         if len <= 4 * 32 {
-            text_clamped::<Lookup<__m256i>, 4>(key, from, to, len, state)
+            ascii_clamped::<__m256i, Beyond, 4>(key, from, to, len, state)
         } else if len <= 4 * 64 {
-            text_clamped::<Classes, 4>(key, from, to, len, state)
+            ascii_clamped::<__m512i, Beyond, 4>(key, from, to, len, state)
         } else {
-            text_bulk::<Classes>(key, from, to, len, state)
+            ascii_bulk::<__m512i, Beyond>(key, from, to, len, state)
+        }
+    }
+}
+
+/// Text that is not ASCII, out of the way of text that is.
+struct Beyond;
+
+impl Rest for Beyond {
+    #[inline(always)]
+    unsafe fn text(
+        key: u32,
+        from: *const u8,
+        to: *mut u8,
+        len: usize,
+        state: u32,
+    ) -> Result<u32, InvalidUtf8> {
+        // SAFETY: the caller's promise.
+        unsafe { beyond(key, from, to, len, state) }
+    }
+}
+
+#[target_feature(enable = "avx2,avx512f,avx512bw,avx512vl,avx512vbmi,avx512vbmi2")]
+#[inline(never)]
+unsafe fn beyond(
+    key: u32,
+    from: *const u8,
+    to: *mut u8,
+    len: usize,
+    state: u32,
+) -> Result<u32, InvalidUtf8> {
+    // SAFETY: the contract of `Rest`.
+    unsafe {
+        if len < 64 {
+            rest_checked::<Lookup<__m256i>>(key, from, to, len, state)
+        } else {
+            rest_checked::<Classes>(key, from, to, len, state)
         }
     }
 }

@@ -8,7 +8,7 @@ use super::super::utf8::InvalidUtf8;
 use super::Level;
 use super::body::Body;
 use super::lookup::{Lookup, Shuffle};
-use super::text::{text_bulk, text_clamped};
+use super::text::{Rest, ascii_bulk, ascii_clamped, rest_checked};
 use super::vector::{Vector, xor_bulk, xor_clamped};
 
 /// The bodies.
@@ -39,10 +39,27 @@ unsafe fn text(
     // SAFETY: the contract of `Text` is that of the two, and `len` is 32 at least.
     unsafe {
         if len <= 8 * 16 {
-            text_clamped::<Lookup<uint8x16_t>, 8>(key, from, to, len, state)
+            ascii_clamped::<uint8x16_t, Beyond, 8>(key, from, to, len, state)
         } else {
-            text_bulk::<Lookup<uint8x16_t>>(key, from, to, len, state)
+            ascii_bulk::<uint8x16_t, Beyond>(key, from, to, len, state)
         }
+    }
+}
+
+/// Text that is not ASCII, out of the way of text that is.
+struct Beyond;
+
+impl Rest for Beyond {
+    #[inline(never)]
+    unsafe fn text(
+        key: u32,
+        from: *const u8,
+        to: *mut u8,
+        len: usize,
+        state: u32,
+    ) -> Result<u32, InvalidUtf8> {
+        // SAFETY: the contract of `Rest`.
+        unsafe { rest_checked::<Lookup<uint8x16_t>>(key, from, to, len, state) }
     }
 }
 

@@ -1,78 +1,76 @@
-//! Payloads under 32 bytes, inline and safe: two overlapping words of the largest size that fits.
+//! Payloads under 32 bytes, inline: two overlapping registers of the largest kind that fits.
 //!
 //! Each gives whether the result is ASCII; a caller that does not ask pays nothing for it.
-
+#![allow(unsafe_code)]
 #![allow(clippy::inline_always)]
 
-use super::vector::rotate;
+use super::vector::{Vector, load_clamped, store_clamped};
 
-const TOP_BITS: u32 = 0x8080_8080;
+/// The 16-byte register that every CPU of the target has.
+#[cfg(target_arch = "x86_64")]
+type Wide = std::arch::x86_64::__m128i;
+#[cfg(target_arch = "aarch64")]
+type Wide = std::arch::aarch64::uint8x16_t;
 
-/// Two words that cover a payload of one to two words. Both are read before either is written.
-macro_rules! xor_words {
-    ($bytes:literal, $key:expr, $from:expr, $to:expr) => {{
-        let len = $from.len();
-        let (Some(head), Some(tail)) =
-            ($from.first_chunk::<$bytes>(), $from.last_chunk::<$bytes>())
-        else {
-            return true;
-        };
-        let head = xor_word::<$bytes>(*head, $key);
-        let tail = xor_word::<$bytes>(*tail, rotate($key, len - $bytes));
-        if let Some(to) = $to.first_chunk_mut::<$bytes>() {
-            *to = head;
-        }
-        if let Some(to) = $to.last_chunk_mut::<$bytes>() {
-            *to = tail;
-        }
-        is_ascii(head) && is_ascii(tail)
-    }};
+/// XORs in place.
+#[inline(always)]
+pub(super) fn xor(key: u32, data: &mut [u8]) -> bool {
+    let to = data.as_mut_ptr();
+    // SAFETY: one exclusive slice is source and destination.
+    unsafe { xor_any(key, to, to, data.len()) }
 }
 
-macro_rules! xor_short {
-    ($key:expr, $from:expr, $to:expr) => {{
-        let len = $from.len();
+/// XORs while copying.
+///
+/// # Panics
+/// Unless both have one length.
+#[inline(always)]
+pub(super) fn xor_copy(key: u32, from: &[u8], to: &mut [u8]) -> bool {
+    assert_eq!(from.len(), to.len());
+    // SAFETY: a shared and an exclusive slice of one length, which never overlap.
+    unsafe { xor_any(key, from.as_ptr(), to.as_mut_ptr(), from.len()) }
+}
+
+/// # Safety
+/// `from` and `to` are equal or do not overlap, readable and writable for `len` bytes.
+#[inline(always)]
+unsafe fn xor_any(key: u32, from: *const u8, to: *mut u8, len: usize) -> bool {
+    // SAFETY: the caller's promise; each arm takes a register that fits.
+    unsafe {
+        #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
         if len >= 16 {
-            xor_words!(16, $key, $from, $to)
-        } else if len >= 8 {
-            xor_words!(8, $key, $from, $to)
+            return xor_two::<Wide>(key, from, to, len);
+        }
+        #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+        if len >= 16 {
+            let first = xor_two::<u64>(key, from, to, 16);
+            let rest = len.unchecked_sub(16);
+            return xor_any(key, from.add(16), to.add(16), rest) & first;
+        }
+        if len >= 8 {
+            xor_two::<u64>(key, from, to, len)
         } else if len >= 4 {
-            xor_words!(4, $key, $from, $to)
+            xor_two::<u32>(key, from, to, len)
         } else {
             let mut all = 0;
-            for i in 0..len {
-                let byte = $from[i] ^ $key.to_le_bytes()[i];
+            for (i, key) in key.to_le_bytes().into_iter().take(len).enumerate() {
+                let byte = from.add(i).read() ^ key;
+                to.add(i).write(byte);
                 all |= byte;
-                $to[i] = byte;
             }
             all < 0x80
         }
-    }};
-}
-
-/// XORs in place.
-#[inline]
-pub(super) fn xor(key: u32, data: &mut [u8]) -> bool {
-    xor_short!(key, data, data)
-}
-
-/// XORs while copying. Both have one length.
-#[inline]
-pub(super) fn xor_copy(key: u32, from: &[u8], to: &mut [u8]) -> bool {
-    xor_short!(key, from, to)
-}
-
-#[inline(always)]
-fn xor_word<const N: usize>(mut word: [u8; N], key: u32) -> [u8; N] {
-    let key = key.to_le_bytes();
-    for (i, byte) in word.iter_mut().enumerate() {
-        *byte ^= key[i % 4];
     }
-    word
 }
 
+/// # Safety
+/// As [`xor_any`], with `V::LEN <= len <= 2 * V::LEN` and the instructions of `V`.
 #[inline(always)]
-fn is_ascii<const N: usize>(word: [u8; N]) -> bool {
-    let (words, _) = word.as_chunks::<4>();
-    words.iter().fold(0, |all, word| all | u32::from_le_bytes(*word)) & TOP_BITS == 0
+unsafe fn xor_two<V: Vector>(key: u32, from: *const u8, to: *mut u8, len: usize) -> bool {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let block: [V; 2] = load_clamped(key, from, len);
+        store_clamped(block, to, len);
+        block[0].or(block[1]).is_ascii()
+    }
 }

@@ -9,8 +9,8 @@ use std::arch::x86_64::*;
 
 use super::super::utf8::InvalidUtf8;
 use super::Level;
-use super::ascii::text_by_halves;
 use super::body::Body;
+use super::text::{Rest, ascii_bulk, ascii_clamped, rest_by_halves};
 use super::vector::{Vector, xor_bulk, xor_clamped};
 
 /// The bodies.
@@ -38,8 +38,31 @@ unsafe fn text(
     len: usize,
     state: u32,
 ) -> Result<u32, InvalidUtf8> {
-    // SAFETY: the contract of `Text` is that of this function, and `len` is 32 at least.
-    unsafe { text_by_halves::<__m128i, 8>(key, from, to, len, state) }
+    // SAFETY: the contract of `Text` is that of the two, and `len` is 32 at least.
+    unsafe {
+        if len <= 8 * 16 {
+            ascii_clamped::<__m128i, Beyond, 8>(key, from, to, len, state)
+        } else {
+            ascii_bulk::<__m128i, Beyond>(key, from, to, len, state)
+        }
+    }
+}
+
+/// Text that is not ASCII, out of the way of text that is.
+struct Beyond;
+
+impl Rest for Beyond {
+    #[inline(never)]
+    unsafe fn text(
+        key: u32,
+        from: *const u8,
+        to: *mut u8,
+        len: usize,
+        state: u32,
+    ) -> Result<u32, InvalidUtf8> {
+        // SAFETY: the contract of `Rest`.
+        unsafe { rest_by_halves::<__m128i>(key, from, to, len, state) }
+    }
 }
 
 // SAFETY of each block below: SSE2 belongs to x86-64; the caller's promise that the pointers reach

@@ -1,15 +1,32 @@
 //! Unmasking and UTF-8 validation in one pass, written once over the vector trait.
 //!
-//! ASCII is tested while the bytes are in registers, before they are stored. What is not ASCII
-//! goes through a [`Check`]. Windows may overlap: each is checked after the four bytes before it,
-//! so a byte seen twice gives the same answer twice.
+//! ASCII is tested while the bytes are in registers, before they are stored; that is all the usual
+//! text costs. From the first register that is not ASCII on, the rest goes to a [`Rest`], which for
+//! most instruction sets feeds a [`Check`] on the way. Windows may overlap: each is checked after
+//! the four bytes before it, so a byte seen twice gives the same answer twice.
 #![allow(unsafe_code)]
 #![allow(clippy::inline_always)]
 
-use super::super::utf8::{self, InvalidUtf8};
+use super::super::utf8::{self, InvalidUtf8, Utf8};
 use super::vector::{
     Vector, four_fit, load_clamped, load_four, rotate, store_clamped, store_four, to_aligned,
 };
+
+/// What takes text over where it stops being ASCII: a body's own function, out of the way of the
+/// ASCII loop and its registers.
+pub(super) trait Rest {
+    /// The contract of `Text`, for any payload that its caller has not finished.
+    ///
+    /// # Safety
+    /// As for `Text`, with the caller's smallest vector as the least length.
+    unsafe fn text(
+        key: u32,
+        from: *const u8,
+        to: *mut u8,
+        len: usize,
+        state: u32,
+    ) -> Result<u32, InvalidUtf8>;
+}
 
 /// A validator that is fed registers in text order.
 pub(super) trait Check: Copy {
@@ -41,35 +58,13 @@ pub(super) trait Check: Copy {
     unsafe fn failed(self) -> bool;
 }
 
-/// Four unmasked bytes at `offset`, little endian.
-#[inline(always)]
-unsafe fn word(key: u32, from: *const u8, offset: usize) -> u32 {
-    // SAFETY: the caller's: `from` is readable for `offset + 4` bytes.
-    let masked = unsafe { from.add(offset).cast::<[u8; 4]>().read() };
-    u32::from_le_bytes(masked) ^ rotate(key, offset)
-}
-
-/// The four bytes of text before `offset`, reaching into the previous piece's `state`.
-#[inline(always)]
-unsafe fn before(key: u32, from: *const u8, offset: usize, state: u32) -> u32 {
-    // SAFETY: the caller's: `from` is readable for `max(offset, 4)` bytes.
-    unsafe {
-        if offset >= 4 {
-            word(key, from, offset.unchecked_sub(4))
-        } else {
-            let around = u64::from(state) | u64::from(word(key, from, 0)) << 32;
-            (around >> ((offset as u32) << 3)) as u32
-        }
-    }
-}
-
-/// A payload of `LEN` to `N * LEN` bytes.
+/// Text of `LEN` to `N * LEN` bytes, without a branch on the length while it is ASCII.
 ///
 /// # Safety
-/// The CPU has the instructions of `C::V`; `from` and `to` are equal or do not overlap, readable
-/// and writable for `len` bytes, `LEN <= len <= N * LEN`.
+/// The CPU has the instructions of `V`; `from` and `to` are equal or do not overlap, readable and
+/// writable for `len` bytes, `LEN <= len <= N * LEN`.
 #[inline(always)]
-pub(super) unsafe fn text_clamped<C: Check, const N: usize>(
+pub(super) unsafe fn ascii_clamped<V: Vector, R: Rest, const N: usize>(
     key: u32,
     from: *const u8,
     to: *mut u8,
@@ -78,61 +73,106 @@ pub(super) unsafe fn text_clamped<C: Check, const N: usize>(
 ) -> Result<u32, InvalidUtf8> {
     // SAFETY: the caller's promise; every load stands before the first store.
     unsafe {
-        let block: [C::V; N] = load_clamped(key, from, len);
+        let block: [V; N] = load_clamped(key, from, len);
         let mut all = block[0];
         let mut k = 1;
         while k < N {
             all = all.or(block[k]);
             k += 1;
         }
-        if all.is_ascii() && state == 0 {
-            store_clamped(block, to, len);
-            return Ok(0);
+        if !all.is_ascii() || state != 0 {
+            return R::text(key, from, to, len, state);
         }
-        let checked = text_windows::<C>(key, from, len, state);
         store_clamped(block, to, len);
-        checked
+        Ok(0)
     }
 }
 
-/// Checks a short payload window by window, storing nothing.
+/// Text of more than `2 * LEN` bytes, with aligned stores: the counterpart of `xor_bulk`.
 ///
 /// # Safety
-/// The CPU has the instructions of `C::V`; `from` is readable for `len >= LEN` bytes.
+/// The CPU has the instructions of `V`; `from` and `to` are equal or do not overlap, readable and
+/// writable for `len > 2 * LEN` bytes.
 #[inline(always)]
-unsafe fn text_windows<C: Check>(
+pub(super) unsafe fn ascii_bulk<V: Vector, R: Rest>(
     key: u32,
     from: *const u8,
+    to: *mut u8,
     len: usize,
     state: u32,
 ) -> Result<u32, InvalidUtf8> {
-    // SAFETY: the caller's promise; `at` is below `last`, where a register still fits.
+    // SAFETY: the caller's promise. `at` is `LEN` at most where it begins and stays below `last`
+    // where registers are read. The rest after `at` holds `LEN` bytes at least, none of which has
+    // been stored; the head, which may reach into it, is stored when the rest is done.
     unsafe {
-        let last = len.unchecked_sub(C::V::LEN);
-        let first_phase = C::V::splat(key);
-        let mut check = C::new();
-        check.stand_after(state);
-        let mut at = 0;
-        while at < last {
-            check.push(C::V::load(from.add(at)).xor(first_phase));
-            at = at.unchecked_add(C::V::LEN);
+        let last = len.unchecked_sub(V::LEN);
+        let head = V::load(from).xor(V::splat(key));
+        if !head.is_ascii() || state != 0 {
+            return R::text(key, from, to, len, state);
         }
-        check.stand_after(before(key, from, last, state));
-        check.push(C::V::load(from.add(last)).xor(C::V::splat(rotate(key, last))));
-        if check.failed() {
-            return Err(InvalidUtf8);
+        let tail = V::load(from.add(last)).xor(V::splat(rotate(key, last)));
+        let mut at = to_aligned(to, V::LEN);
+        let phase = rotate(key, at);
+        let key = V::splat(phase);
+        let mut ascii = true;
+        while four_fit::<V>(at, last) {
+            let block = load_four(key, from.add(at));
+            ascii = block[0].or(block[1]).or(block[2].or(block[3])).is_ascii();
+            if !ascii {
+                break;
+            }
+            store_four(block, to.add(at));
+            at = at.unchecked_add(4 * V::LEN);
         }
-        utf8::unfinished(word(key, from, len.unchecked_sub(4)))
+        ascii &= tail.is_ascii();
+        while ascii && at < last {
+            let register = V::load(from.add(at)).xor(key);
+            ascii = register.is_ascii();
+            if ascii {
+                register.store_aligned(to.add(at));
+                at = at.unchecked_add(V::LEN);
+            }
+        }
+        let state = if ascii {
+            tail.store(to.add(last));
+            Ok(0)
+        } else {
+            R::text(phase, from.add(at), to.add(at), len.unchecked_sub(at), 0)
+        };
+        head.store(to);
+        state
     }
 }
 
-/// A payload of `LEN` bytes or more, with aligned stores: the text's counterpart of `xor_bulk`.
+/// Unmasks first and validates after: the rest where an instruction set cannot look bytes up.
+///
+/// # Safety
+/// The contract of `Text` for `len >= LEN` bytes, and the CPU has the instructions of `V`.
+#[inline(always)]
+pub(super) unsafe fn rest_by_halves<V: Vector>(
+    key: u32,
+    from: *const u8,
+    to: *mut u8,
+    len: usize,
+    state: u32,
+) -> Result<u32, InvalidUtf8> {
+    // SAFETY: the caller's promise; what is validated was written whole just before.
+    let text = unsafe {
+        super::vector::xor_bulk::<V>(key, from, to, len);
+        std::slice::from_raw_parts(to, len)
+    };
+    let mut utf8 = Utf8::resume(state);
+    utf8.push(text)?;
+    Ok(utf8.state())
+}
+
+/// Any text of `LEN` bytes or more, checked on the way.
 ///
 /// # Safety
 /// The CPU has the instructions of `C::V`; `from` and `to` are equal or do not overlap, readable
 /// and writable for `len >= LEN` bytes.
 #[inline(always)]
-pub(super) unsafe fn text_bulk<C: Check>(
+pub(super) unsafe fn rest_checked<C: Check>(
     key: u32,
     from: *const u8,
     to: *mut u8,
@@ -151,49 +191,64 @@ pub(super) unsafe fn text_bulk<C: Check>(
         let mut at = to_aligned(to, C::V::LEN);
 
         let mut check = C::new();
-        // Whether all text up to `at` is ASCII, or a register of ASCII was pushed since.
-        let mut clean = head.is_ascii() && state == 0;
-        if !clean {
-            check.stand_after(state);
-            check.push(head);
-            check.stand_after(before(key, from, at, state));
-        }
+        check.stand_after(state);
+        check.push(head);
+        check.stand_after(before(key, from, at, state));
+        // Whether the register pushed last was ASCII, and so was all that was passed over since.
+        let mut clean = false;
 
         let key = C::V::splat(rotate(key, at));
         while four_fit::<C::V>(at, last) {
             let block = load_four(key, from.add(at));
-            if block[0].or(block[1]).or(block[2].or(block[3])).is_ascii() {
-                if !clean {
-                    check.push(block[0]);
-                    clean = true;
-                }
-            } else {
+            let ascii = block[0].or(block[1]).or(block[2].or(block[3])).is_ascii();
+            if !(ascii && clean) {
                 check.push(block[0]);
                 check.push(block[1]);
                 check.push(block[2]);
                 check.push(block[3]);
-                clean = false;
             }
+            clean = ascii;
             store_four(block, to.add(at));
             at = at.unchecked_add(4 * C::V::LEN);
         }
         while at < last {
             let register = C::V::load(from.add(at)).xor(key);
-            let ascii = register.is_ascii();
-            if !(ascii && clean) {
-                check.push(register);
-            }
-            clean = ascii;
+            check.push(register);
             register.store_aligned(to.add(at));
             at = at.unchecked_add(C::V::LEN);
         }
         tail.store(to.add(last));
         head.store(to);
-
-        if !(clean && tail.is_ascii()) {
-            check.stand_after(before_tail);
-            check.push(tail);
-        }
+        check.stand_after(before_tail);
+        check.push(tail);
         if check.failed() { Err(InvalidUtf8) } else { utf8::unfinished(end) }
+    }
+}
+
+/// Four unmasked bytes at `offset`, little endian.
+///
+/// # Safety
+/// `from` is readable for `offset + 4` bytes.
+#[inline(always)]
+unsafe fn word(key: u32, from: *const u8, offset: usize) -> u32 {
+    // SAFETY: the caller's promise.
+    let received = unsafe { from.add(offset).cast::<[u8; 4]>().read() };
+    u32::from_le_bytes(received) ^ rotate(key, offset)
+}
+
+/// The four bytes of text before `offset`, reaching into the previous piece's `state`.
+///
+/// # Safety
+/// `from` is readable for `max(offset, 4)` bytes.
+#[inline(always)]
+unsafe fn before(key: u32, from: *const u8, offset: usize, state: u32) -> u32 {
+    // SAFETY: the caller's promise.
+    unsafe {
+        if offset >= 4 {
+            word(key, from, offset.unchecked_sub(4))
+        } else {
+            let around = u64::from(state) | u64::from(word(key, from, 0)) << 32;
+            (around >> ((offset as u32) << 3)) as u32
+        }
     }
 }

@@ -80,13 +80,15 @@ pub(super) unsafe fn load_clamped<V: Vector, const N: usize>(
     unsafe {
         let last = len.unchecked_sub(V::LEN);
         let first_phase = V::splat(key);
+        // `LEN` is a multiple of 4, so `len` and `last` have one phase.
+        let last_phase = V::splat(rotate(key, len));
         let mut block = [first_phase; N];
         let mut k = 0;
         while k < N - 1 {
             block[k] = V::load(from.add(clamp::<V>(k, last))).xor(first_phase);
             k += 1;
         }
-        block[N - 1] = V::load(from.add(last)).xor(V::splat(rotate(key, last)));
+        block[N - 1] = V::load(from.add(last)).xor(last_phase);
         block
     }
 }
