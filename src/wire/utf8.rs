@@ -23,14 +23,25 @@ impl Utf8 {
     /// After an error the state means nothing until [`Utf8::finish`].
     pub fn push(&mut self, piece: &[u8]) -> Result<(), InvalidUtf8> {
         let rest = self.complete(piece)?;
-        let open = open_bytes(last_word(rest)).min(rest.len());
+        if rest.len() < SHORT {
+            return self.push_short(rest);
+        }
+        let open = open_bytes(last_word(rest));
         let (whole, tail) = rest.split_at(rest.len() - open);
-        if !is_valid(whole) {
+        if simdutf8::basic::from_utf8(whole).is_err() {
             return Err(InvalidUtf8);
         }
-        if !tail.is_empty() {
-            self.begin(tail)?;
+        self.push_short(tail)
+    }
+
+    /// Takes a piece that begins between code points, byte by byte.
+    #[inline]
+    fn push_short(&mut self, piece: &[u8]) -> Result<(), InvalidUtf8> {
+        let Err(error) = std::str::from_utf8(piece) else { return Ok(()) };
+        if error.error_len().is_some() {
+            return Err(InvalidUtf8);
         }
+        self.begun = last_word(&piece[error.valid_up_to()..]);
         Ok(())
     }
 
@@ -59,26 +70,9 @@ impl Utf8 {
         };
         let taken = piece.len().min(wants - has);
         point[has..has + taken].copy_from_slice(&piece[..taken]);
-        if has + taken == wants {
-            self.begun = 0;
-            if std::str::from_utf8(&point[..wants]).is_err() {
-                return Err(InvalidUtf8);
-            }
-        } else {
-            self.begin(&point[..has + taken])?;
-        }
+        self.begun = 0;
+        self.push_short(&point[..has + taken])?;
         Ok(&piece[taken..])
-    }
-
-    /// Remembers the beginning of a code point, 1 to 3 bytes.
-    fn begin(&mut self, bytes: &[u8]) -> Result<(), InvalidUtf8> {
-        match std::str::from_utf8(bytes) {
-            Err(error) if error.valid_up_to() == 0 && error.error_len().is_none() => {
-                self.begun = last_word(bytes);
-                Ok(())
-            }
-            _ => Err(InvalidUtf8),
-        }
     }
 
     /// The state as the mask's bodies carry it in a register.
@@ -94,14 +88,6 @@ impl Utf8 {
 
 /// Below this many bytes the vector validator's own start costs more than it saves.
 const SHORT: usize = 64;
-
-fn is_valid(text: &[u8]) -> bool {
-    if text.len() < SHORT {
-        std::str::from_utf8(text).is_ok()
-    } else {
-        simdutf8::basic::from_utf8(text).is_ok()
-    }
-}
 
 /// The last four bytes, the last in the top byte; zeros before a shorter text.
 fn last_word(text: &[u8]) -> u32 {

@@ -150,25 +150,26 @@ impl Vector for __m512i {
     }
 }
 
-/// Class of a lead: the next byte is a continuation. Class of a continuation: it is one.
-const NEXT: u8 = 1;
-/// Class of a lead of three or four bytes: the byte after the next is a continuation.
-const SECOND: u8 = 1 << 1;
-/// Class of a lead of four bytes: so is the one after that.
-const THIRD: u8 = 1 << 2;
-/// Class of a lead: it must not be followed by a continuation of 80..8F, 90..9F or A0..BF. Class
-/// of a continuation: it lies there.
-const LOW: u8 = 1 << 3;
-const MIDDLE: u8 = 1 << 4;
-const HIGH: u8 = 1 << 5;
+/// A lead claims that the next byte is a continuation. The top bit, because there a byte's own
+/// bits tell continuations from ASCII.
+const NEXT: u8 = 1 << 7;
+/// A lead of three or four bytes claims the byte after the next one too.
+const SECOND: u8 = 1 << 6;
+/// A lead of four bytes claims the one after that as well.
+const THIRD: u8 = 1 << 5;
+/// A lead excludes a continuation of 80..8F, 90..9F, A0..BF as its next byte; a continuation lies
+/// there.
+const LOW: u8 = 1;
+const MIDDLE: u8 = 1 << 1;
+const HIGH: u8 = 1 << 2;
 
-/// What a byte claims of its successors (RFC 3629 4), by its low seven bits: ASCII and
-/// continuations claim nothing. C0, C1 and F5..FF allow no successor at all.
-const CLAIMS: [u8; 128] = {
-    let mut table = [0; 128];
-    let mut i = 0x40;
-    while i < 128 {
-        table[i] = match 0x80 + i {
+/// What a lead claims and excludes (RFC 3629 4), by its low six bits. C0, C1 and F5..FF exclude
+/// whatever they claim.
+const LEADS: [u8; 64] = {
+    let mut table = [0; 64];
+    let mut i = 0;
+    while i < 64 {
+        table[i] = match 0xC0 + i {
             0xC2..=0xDF => NEXT,
             0xE0 => NEXT | SECOND | LOW | MIDDLE,
             0xED => NEXT | SECOND | HIGH,
@@ -183,40 +184,39 @@ const CLAIMS: [u8; 128] = {
     table
 };
 
-/// What a byte is to its predecessors, by its low seven bits: only continuations are something.
-const ANSWERS: [u8; 128] = {
-    let mut table = [0; 128];
+/// Where a continuation lies, by its low six bits. Other bytes get an entry too, but what follows a
+/// lead and is no continuation is an error whatever its entry says.
+const RANGES: [u8; 64] = {
+    let mut table = [HIGH; 64];
     let mut i = 0;
-    while i < 0x40 {
-        table[i] = match i {
-            0x00..=0x0F => NEXT | LOW,
-            0x10..=0x1F => NEXT | MIDDLE,
-            _ => NEXT | HIGH,
-        };
+    while i < 0x20 {
+        table[i] = if i < 0x10 { LOW } else { MIDDLE };
         i += 1;
     }
     table
 };
 
-/// The check's state: the claims of the register before, and every error seen.
+/// The check's state: the leads of the register before, and every error seen.
 #[derive(Clone, Copy)]
 struct Classes {
-    claims: __m512i,
-    /// Bit `NEXT` of each byte: claimed and absent, or present and not claimed.
+    leads: __m512i,
+    /// Top bits: a continuation that is claimed and absent, or present and not claimed.
     miscounted: __m512i,
     /// Bits `LOW`, `MIDDLE`, `HIGH`: a continuation that its lead excludes.
     excluded: __m512i,
 }
 
-/// The entry of a 128-byte table for the low seven bits of each byte that is not ASCII; else 0.
+/// The entries of the leads, C0 and above; zero for every other byte.
+///
+/// # Safety
+/// The CPU has the extensions.
 #[inline(always)]
-unsafe fn class(register: __m512i, table: &[u8; 128]) -> __m512i {
-    // SAFETY: the caller's: the CPU has the extensions; both halves of the table are read.
+unsafe fn leads(register: __m512i) -> __m512i {
+    // SAFETY: the caller's promise; 64 bytes are read from an array of 64.
     unsafe {
-        let low = _mm512_loadu_si512(table.as_ptr().cast());
-        let high = _mm512_loadu_si512(table.as_ptr().add(64).cast());
-        let beyond_ascii = _mm512_movepi8_mask(register);
-        _mm512_maskz_permutex2var_epi8(beyond_ascii, low, register, high)
+        let table = _mm512_loadu_si512(LEADS.as_ptr().cast());
+        let mask = _mm512_cmpge_epu8_mask(register, _mm512_set1_epi8(0xC0_u8.cast_signed()));
+        _mm512_maskz_permutexvar_epi8(mask, register, table)
     }
 }
 
@@ -227,35 +227,34 @@ impl Check for Classes {
     unsafe fn new() -> Self {
         // SAFETY: the caller's: the CPU has the extensions.
         let zero = unsafe { _mm512_setzero_si512() };
-        Self { claims: zero, miscounted: zero, excluded: zero }
+        Self { leads: zero, miscounted: zero, excluded: zero }
     }
 
     #[inline(always)]
     unsafe fn stand_after(&mut self, before: u32) {
         // SAFETY: as in `new`.
-        unsafe {
-            let ending = _mm512_maskz_set1_epi32(1 << 15, before.cast_signed());
-            self.claims = class(ending, &CLAIMS);
-        }
+        self.leads = unsafe { leads(_mm512_maskz_set1_epi32(1 << 15, before.cast_signed())) };
     }
 
     #[inline(always)]
     unsafe fn push(&mut self, register: __m512i) {
-        // SAFETY: as in `new`.
+        // SAFETY: as in `new`; 64 bytes are read from an array of 64.
         unsafe {
-            let claims = class(register, &CLAIMS);
-            let answers = class(register, &ANSWERS);
+            let ranges = _mm512_loadu_si512(RANGES.as_ptr().cast());
+            let range = _mm512_permutexvar_epi8(register, ranges);
+            let leads = leads(register);
             // The eight bytes before each eight bytes.
-            let before = _mm512_alignr_epi64::<7>(claims, self.claims);
-            // One byte on; two bytes on, SECOND in the place of NEXT; three bytes on, THIRD there.
-            let next = _mm512_shldi_epi64::<8>(claims, before);
-            let second = _mm512_shldi_epi64::<15>(claims, before);
-            let third = _mm512_shldi_epi64::<22>(claims, before);
+            let before = _mm512_alignr_epi64::<7>(leads, self.leads);
+            // One byte on; two bytes on and one bit up, three bytes on and two bits up: each claim
+            // in the top bit of the byte that it is about.
+            let next = _mm512_shldi_epi64::<8>(leads, before);
+            let second = _mm512_shldi_epi64::<17>(leads, before);
+            let third = _mm512_shldi_epi64::<26>(leads, before);
             let claimed = _mm512_ternarylogic_epi64::<OR_3>(next, second, third);
-            self.miscounted =
-                _mm512_ternarylogic_epi64::<OR_XOR>(self.miscounted, claimed, answers);
-            self.excluded = _mm512_ternarylogic_epi64::<OR_AND>(self.excluded, next, answers);
-            self.claims = claims;
+            let wrong = _mm512_ternarylogic_epi64::<XOR_AND_NOT>(claimed, register, leads);
+            self.miscounted = _mm512_or_si512(self.miscounted, wrong);
+            self.excluded = _mm512_ternarylogic_epi64::<OR_AND>(self.excluded, next, range);
+            self.leads = leads;
         }
     }
 
@@ -263,10 +262,8 @@ impl Check for Classes {
     unsafe fn failed(self) -> bool {
         // SAFETY: as in `new`.
         unsafe {
-            let miscounted = _mm512_set1_epi8(NEXT.cast_signed());
             let excluded = _mm512_set1_epi8((LOW | MIDDLE | HIGH).cast_signed());
-            _mm512_test_epi8_mask(self.miscounted, miscounted)
-                | _mm512_test_epi8_mask(self.excluded, excluded)
+            _mm512_movepi8_mask(self.miscounted) | _mm512_test_epi8_mask(self.excluded, excluded)
                 != 0
         }
     }
@@ -277,5 +274,6 @@ const A: i32 = 0xF0;
 const B: i32 = 0xCC;
 const C: i32 = 0xAA;
 const OR_3: i32 = A | B | C;
-const OR_XOR: i32 = A | (B ^ C);
+/// Claimed, against a byte beyond ASCII that is no lead.
+const XOR_AND_NOT: i32 = A ^ (B & !C);
 const OR_AND: i32 = A | (B & C);

@@ -200,7 +200,8 @@ pub(super) unsafe fn rest_checked<C: Check>(
         let key = C::V::splat(rotate(key, at));
         while four_fit::<C::V>(at, last) {
             let block = load_four(key, from.add(at));
-            let ascii = block[0].or(block[1]).or(block[2].or(block[3])).is_ascii();
+            // Where the first is not ASCII the others need not be asked.
+            let ascii = block[0].is_ascii() && block[1].or(block[2]).or(block[3]).is_ascii();
             if !(ascii && clean) {
                 check.push(block[0]);
                 check.push(block[1]);
