@@ -6,8 +6,10 @@
 
 #[path = "hostile/peer.rs"]
 mod peer;
+#[path = "hostile/program.rs"]
+mod program;
 
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::time::{Duration, Instant};
 
 use peer::{
@@ -16,6 +18,7 @@ use peer::{
 };
 use plimsoll::limits;
 use plimsoll::wire::handshake::parse_request;
+use program::Program;
 use rustix::time::{ClockId, clock_gettime};
 
 // Length overflow or loop: Tomcat CVE-2020-13935, gorilla CVE-2020-27813, nats-server
@@ -140,7 +143,7 @@ fn a_head_is_judged_in_linear_time() {
             for _ in 0..4 {
                 std::hint::black_box(parse_request(std::hint::black_box(head)).is_ok());
             }
-            now() - start
+            now().saturating_sub(start)
         };
         (0..20).map(|_| once()).min().unwrap_or_default()
     };
@@ -248,9 +251,9 @@ fn a_place_taken_again_hears_nothing_of_its_last_tenant() {
                         _ => leaving.send(&half[..100]),
                     }
                     if round % 3 == 0 {
-                        leaving.reset()
+                        leaving.reset();
                     } else {
-                        drop(leaving)
+                        drop(leaving);
                     }
                     let message = [thread.to_be_bytes(), round.to_be_bytes()].concat();
                     Peer::open(addr, "/").echoes(&message);
@@ -449,4 +452,248 @@ fn a_peer_that_does_not_leave_is_cut() {
         std::thread::sleep(Duration::from_millis(20));
     }
     nothing_is_left(&server);
+}
+
+// Slow readers: ws-rs RUSTSEC-2020-0043, Spring#35519, uWebSockets#1337, #1876.
+
+#[test]
+fn an_echo_peer_that_does_not_read_is_not_read_from() {
+    let server = serve(|_| {});
+    let mut peer = Peer::connect_narrow(server.addr()).upgraded("/");
+    let message = frame(BINARY, &vec![b'm'; 16_000]);
+    peer.stream.set_write_timeout(Some(Duration::from_millis(500))).unwrap();
+    // The sockets' buffers in between take some megabytes; then nobody takes any more.
+    let (mut written, mut blocked) = (0, false);
+    while !blocked && written < 256 << 20 {
+        let at = written % message.len();
+        match peer.stream.write(&message[at..]) {
+            Ok(n) => written += n,
+            Err(e) => {
+                assert!(matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut), "{e}");
+                blocked = true;
+            }
+        }
+    }
+    assert!(blocked, "256 MiB were read from a peer that reads nothing");
+    let held = sum(&server, |c| c.buffered_bytes.get());
+    // The mark, and what one read may add to it, in buffers of up to four times the size.
+    let bound = 4 * (limits::MAX_PENDING + limits::READ_BUFFER) as u64;
+    assert!(held > 0 && held < bound, "{held} bytes held, {bound} expected at most");
+    Peer::open(server.addr(), "/").echoes(b"others are served");
+    assert!(sum(&server, |c| c.pauses.get()) > 0);
+
+    // It was only slow: when it reads, everything is there.
+    let mut reader = peer.stream.try_clone().unwrap();
+    let rest = message[written % message.len()..].to_vec();
+    let whole = written.div_ceil(message.len());
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            reader.set_write_timeout(Some(PATIENCE)).unwrap();
+            reader.write_all(&rest).unwrap();
+        });
+        for i in 0..whole {
+            let (first, payload) = peer.frame();
+            assert!(first == BINARY && payload == [b'm'; 16_000], "message {i} of {whole}");
+        }
+    });
+}
+
+#[test]
+fn a_slow_member_is_evicted_by_name_and_the_room_goes_on() {
+    let server = serve(|config| config.close_timeout = Duration::from_millis(500));
+    let mut slow = Peer::connect_narrow(server.addr()).upgraded("/broadcast/hot");
+    let mut quick = Peer::open(server.addr(), "/broadcast/hot");
+    for i in 0..600u32 {
+        let mut message = vec![b'b'; 32 << 10];
+        message[..4].copy_from_slice(&i.to_be_bytes());
+        quick.send_frame(BINARY, &message);
+        let (first, payload) = quick.frame();
+        assert!(first == BINARY && payload == message, "message {i} comes whole and in order");
+        let held = sum(&server, |c| c.buffered_bytes.get());
+        let bound = 4 * (limits::MAX_PENDING + limits::READ_BUFFER) as u64;
+        assert!(held < bound, "{held} bytes held for one slow member");
+    }
+    eventually("the slow member's end", || ended(&server, "slow") == 1);
+    // What it gets is whole frames, in order, up to where it was too slow; then the reason, if the
+    // sockets still took it, and the end.
+    let mut next = 0u32;
+    while let Some((first, payload)) = slow.next_frame() {
+        if first == CLOSE {
+            assert_eq!(payload, b"\x03\xf0too slow");
+            break;
+        }
+        assert_eq!(payload[..4], next.to_be_bytes());
+        next += 1;
+    }
+    assert!(next < 600, "it got everything: nothing was tested");
+    quick.echoes(b"the room goes on");
+}
+
+/// What is bounded for each is not bounded for all of them: there is a bound for the process too.
+#[test]
+fn the_largest_debtor_pays_for_a_shortage_of_memory() {
+    let server = serve(|config| {
+        config.max_message = 1 << 20;
+        config.max_buffered = Some(4 << 20);
+    });
+    let half_of = |len: usize| {
+        let mut bytes = frame(BINARY, &vec![0; 1 << 20]);
+        bytes.truncate(len);
+        bytes
+    };
+    let mut small = Peer::open(server.addr(), "/");
+    small.send(half_of(50_000));
+    let more = vec![0; 100_000];
+    let mut large: Vec<Peer> = Vec::new();
+    let mut refused = false;
+    while ended(&server, "memory") == 0 {
+        assert!(large.len() < 40, "10 MiB are held where 4 are allowed");
+        let mut peer = Peer::connect(server.addr());
+        peer.send(format!("GET / HTTP/1.1\r\n{UPGRADE}\r\n"));
+        let answer = peer.head();
+        if answer.starts_with("HTTP/1.1 503 ") {
+            refused = true;
+            // Memory is short, and those that are here want more of it.
+            for peer in &mut large {
+                let _ = peer.stream.write_all(&more);
+            }
+            std::thread::sleep(Duration::from_millis(10));
+            continue;
+        }
+        assert!(answer.starts_with("HTTP/1.1 101 "), "{answer}");
+        peer.send(half_of(200_000));
+        large.push(peer);
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert!(refused, "over 85 % new connections are refused before anybody is closed");
+    let rest = frame(BINARY, &vec![0; 1 << 20])[50_000..].to_vec();
+    drop(large);
+    small.send(rest);
+    assert_eq!(small.frame().1.len(), 1 << 20, "who owed little was let be");
+    drop(small);
+    nothing_is_left(&server);
+}
+
+// Descriptors exhausted: bun#32705, libuv#690, mio#845.
+
+#[test]
+fn a_full_descriptor_table_neither_spins_nor_stalls() {
+    let server = Program::start(&["--threads", "1"]);
+    let before = server.allow_more_files(6);
+    // Six are served; the kernel completes TCP for the others and they wait.
+    let mut peers: Vec<Peer> = (0..24).map(|_| Peer::connect(server.addr)).collect();
+    for peer in &mut peers {
+        peer.send(format!("GET / HTTP/1.1\r\n{UPGRADE}\r\n"));
+    }
+    let answered = |peers: &[Peer]| peers.iter().filter(|peer| peer.has_something()).count();
+    eventually("as many as there are descriptors", || answered(&peers) >= 6);
+    let cpu = server.cpu();
+    std::thread::sleep(Duration::from_secs(1));
+    let used = server.cpu().saturating_sub(cpu);
+    assert!(used < Duration::from_millis(250), "{used:?} of CPU in a second with nothing to do");
+    assert_eq!(answered(&peers), 6);
+    // No report comes for those that wait in the queue already; and none is needed.
+    peers.retain(|peer| !peer.has_something());
+    eventually("the next ones, as places come free", || answered(&peers) == 6);
+    server.allow_files(before);
+    eventually("all others, once there is room", || answered(&peers) == peers.len());
+    for mut peer in peers {
+        assert!(peer.head().starts_with("HTTP/1.1 101 "));
+        peer.echoes(b"served at last");
+    }
+}
+
+/// More connections than the configured ones are told so, and those that leave make room.
+#[test]
+fn a_full_server_says_so_and_recovers() {
+    let server = serve(|config| config.max_connections = Some(8));
+    let mut open: Vec<Peer> = (0..8).map(|_| Peer::open(server.addr(), "/")).collect();
+    for _ in 0..3 {
+        let answer = String::from_utf8(Peer::connect(server.addr()).all()).unwrap();
+        assert!(
+            answer.starts_with("HTTP/1.1 503 ") && answer.contains("Retry-After: "),
+            "{answer}"
+        );
+        assert!(answer.contains("its 8 connections (--max-connections) are taken"), "{answer}");
+    }
+    open.drain(..4);
+    eventually("room again", || sum(&server, |c| c.connections.get()) == 4);
+    open.extend((0..4).map(|_| Peer::open(server.addr(), "/")));
+    for peer in &mut open {
+        peer.echoes(b"served");
+    }
+}
+
+// One hot room, mass disconnects: sockudo#62, #56.
+
+#[test]
+fn accepts_go_on_while_thousands_leave() {
+    let server = serve(|_| {});
+    for path in ["/echo", "/broadcast/hot"] {
+        let crowd: Vec<Peer> = (0..2000).map(|_| Peer::open(server.addr(), path)).collect();
+        let mut stays = Peer::open(server.addr(), path);
+        let leaving = std::thread::spawn(move || drop(crowd));
+        let mut worst = Duration::ZERO;
+        for _ in 0..20 {
+            let start = Instant::now();
+            Peer::open(server.addr(), "/").echoes(b"new");
+            worst = worst.max(start.elapsed());
+        }
+        assert!(worst < Duration::from_secs(1), "{worst:?} from connect to echo");
+        stays.echoes(b"still here");
+        leaving.join().unwrap();
+        drop(stays);
+        nothing_is_left(&server);
+    }
+}
+
+/// A publisher in a room of many does not keep an echo waiting.
+#[test]
+fn a_hot_room_leaves_others_their_turn() {
+    let server = serve(|_| {});
+    let members: Vec<Peer> =
+        (0..1000).map(|_| Peer::open(server.addr(), "/broadcast/hot")).collect();
+    let mut publisher = Peer::open(server.addr(), "/broadcast/hot");
+    let mut other = Peer::open(server.addr(), "/");
+    let message = frame(BINARY, &[b'h'; 64]);
+    // 200,000 deliveries, or half a second of them.
+    publisher.send(message.repeat(200));
+    let mut worst = Duration::ZERO;
+    while sum(&server, |c| c.messages_out.get()) < 200 * 1001 {
+        let start = Instant::now();
+        other.echoes(b"in between");
+        worst = worst.max(start.elapsed());
+    }
+    assert!(worst < Duration::from_millis(500), "{worst:?} for an echo beside a hot room");
+    drop((members, publisher, other));
+    nothing_is_left(&server);
+}
+
+// Log injection: RUSTSEC-2025-0055.
+
+#[test]
+fn what_a_peer_sent_is_escaped_where_it_is_shown() {
+    let server = Program::start(&["--log", "trace", "--allow-origin", "https://a"]);
+    for (target, field) in [
+        ("/\u{1b}[31mred", ""),
+        ("/\u{202e}\u{e9}", ""),
+        ("/%0d%0aSet-Cookie:%20a=b", ""),
+        ("/", "Sec-WebSocket-Version: 8\u{1b}]0;title\u{7}\r\n"),
+        ("/", "Origin: https://a\u{1b}[2J\r\n"),
+        ("/", "Origin: https://evil'><script>\r\n"),
+    ] {
+        let mut peer = Peer::connect(server.addr);
+        peer.send(format!("GET {target} HTTP/1.1\r\n{field}{UPGRADE}\r\n"));
+        let answer = peer.all();
+        assert!(answer.starts_with(b"HTTP/1.1 40"), "{}", answer.escape_ascii());
+        let plain = |b: &u8| matches!(b, b'\r' | b'\n' | b' '..=b'~');
+        assert!(answer.iter().all(plain), "{}", answer.escape_ascii());
+        assert!(!answer.windows(13).any(|w| w == b"\r\nSet-Cookie:"));
+    }
+    let mut peer = Peer::open(server.addr, "/");
+    peer.send_frame(CLOSE, b"\x0f\xa0\x1b[31m\nforged line");
+    assert_eq!(peer.closed().0, 4000);
+    let log = server.log();
+    assert!(log.chars().all(|c| c == '\n' || c == '\t' || !c.is_control()), "{log:?}");
+    assert!(!log.contains("forged"), "{log:?}");
 }

@@ -83,11 +83,26 @@ pub(crate) fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     bytes
 }
 
+/// Bytes of the header at the front of what has come, and of the payload after it. What has not come
+/// yet is more than what has.
+fn header(bytes: &[u8]) -> (usize, usize) {
+    let size = match bytes.get(1).map(|second| second & 0x7f) {
+        None => return (2, 0),
+        Some(126) => 4,
+        Some(127) => 10,
+        Some(short) => return (2, usize::from(short)),
+    };
+    let Some(length) = bytes.get(2..size) else { return (size, 0) };
+    (size, length.iter().fold(0, |sum, byte| sum << 8 | usize::from(*byte)))
+}
+
 /// One end of a connection.
 pub(crate) struct Peer {
     pub(crate) stream: TcpStream,
     /// Read, but not yet looked at.
     rest: Vec<u8>,
+    /// What one read may fill.
+    piece: Vec<u8>,
 }
 
 impl Peer {
@@ -108,7 +123,7 @@ impl Peer {
         stream.set_nodelay(true).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
-        Self { stream, rest: Vec::new() }
+        Self { stream, rest: Vec::new(), piece: vec![0; 16 << 10] }
     }
 
     /// TCP and a good handshake.
@@ -131,17 +146,15 @@ impl Peer {
         self.send(frame(first, payload));
     }
 
-    /// Reads until `rest` holds so many bytes; false at the end of the stream.
-    fn fill(&mut self, len: usize) -> bool {
-        let mut piece = vec![0; 65536];
-        while self.rest.len() < len {
-            match self.stream.read(&mut piece) {
-                Ok(0) => return false,
-                Ok(n) => self.rest.extend_from_slice(&piece[..n]),
-                Err(e) => panic!("{e} after {} bytes: {}", self.rest.len(), self.shown()),
+    /// One read; false at the end of the stream.
+    fn more(&mut self) -> bool {
+        match self.stream.read(&mut self.piece) {
+            Ok(n) => {
+                self.rest.extend_from_slice(&self.piece[..n]);
+                n > 0
             }
+            Err(e) => panic!("{e} after {} bytes: {}", self.rest.len(), self.shown()),
         }
-        true
     }
 
     fn shown(&self) -> String {
@@ -155,30 +168,49 @@ impl Peer {
                 let head = self.rest.drain(..end + 4).collect();
                 return String::from_utf8(head).unwrap();
             }
-            let more = self.rest.len() + 1;
-            assert!(self.fill(more), "no whole head: {}", self.shown());
+            assert!(self.more(), "no whole head: {}", self.shown());
         }
+    }
+
+    fn take_frame(&mut self) -> Option<(u8, Vec<u8>)> {
+        let (size, len) = header(&self.rest);
+        if self.rest.len() < size + len {
+            return None;
+        }
+        assert_eq!(self.rest[1] & 0x80, 0, "a server's frame is not masked");
+        let mut bytes: Vec<u8> = self.rest.drain(..size + len).collect();
+        Some((bytes[0], bytes.split_off(size)))
+    }
+
+    /// As [`Peer::frame`]; `None` at the end of the stream, be it within a frame or a reset.
+    pub(crate) fn next_frame(&mut self) -> Option<(u8, Vec<u8>)> {
+        loop {
+            if let Some(frame) = self.take_frame() {
+                return Some(frame);
+            }
+            match self.stream.read(&mut self.piece) {
+                Ok(n) if n > 0 => self.rest.extend_from_slice(&self.piece[..n]),
+                _ => return None,
+            }
+        }
+    }
+
+    /// Whether bytes have come that were not looked at yet.
+    pub(crate) fn has_something(&self) -> bool {
+        self.stream.set_nonblocking(true).unwrap();
+        let come = self.stream.peek(&mut [0]).is_ok_and(|n| n > 0);
+        self.stream.set_nonblocking(false).unwrap();
+        come || !self.rest.is_empty()
     }
 
     /// The next frame of the server: its first byte and its payload.
     pub(crate) fn frame(&mut self) -> (u8, Vec<u8>) {
-        assert!(self.fill(2), "no frame, but the end: {}", self.shown());
-        assert_eq!(self.rest[1] & 0x80, 0, "a server's frame is not masked: {}", self.shown());
-        let size = match self.rest[1] {
-            126 => 4,
-            127 => 10,
-            _ => 2,
-        };
-        assert!(self.fill(size));
-        let mut len = [0; 8];
-        match size {
-            2 => len[7] = self.rest[1],
-            _ => len[10 - size..].copy_from_slice(&self.rest[2..size]),
+        loop {
+            if let Some(frame) = self.take_frame() {
+                return frame;
+            }
+            assert!(self.more(), "no whole frame before the end: {}", self.shown());
         }
-        let end = size + u64::from_be_bytes(len) as usize;
-        assert!(self.fill(end), "a frame of {end} bytes, cut after {}", self.rest.len());
-        let mut bytes: Vec<u8> = self.rest.drain(..end).collect();
-        (bytes[0], bytes.split_off(size))
     }
 
     /// A message there and back.
@@ -191,7 +223,7 @@ impl Peer {
 
     /// What comes until the end, which is a FIN and not a reset.
     pub(crate) fn all(&mut self) -> Vec<u8> {
-        while self.fill(self.rest.len() + 1) {}
+        while self.more() {}
         std::mem::take(&mut self.rest)
     }
 
