@@ -8,6 +8,7 @@ mod proc;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use crate::human::reason;
 use proc::{KernelMemory, ThreadSample};
 
 /// Names of the generator's threads begin so; a number follows.
@@ -84,8 +85,9 @@ pub enum Subject {
 /// The server cannot be watched.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "--server-pid {pid}: its figures under /proc cannot be read ({error}); give the id of a \
-    process that runs on this machine, or drop --server-pid"
+    "--server-pid {pid}: its figures under /proc cannot be read ({}); give the id of a process \
+     that runs on this machine, or drop --server-pid",
+    reason(error)
 )]
 pub struct CostError {
     /// The process.

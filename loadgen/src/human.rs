@@ -19,6 +19,12 @@ pub fn counted(n: u64, noun: &str) -> String {
     format!("{} {noun}{plural}", grouped(n))
 }
 
+/// An error of the system in words, without its number.
+pub fn reason(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    text.split_once(" (os error").map_or(text.as_str(), |(words, _)| words).to_owned()
+}
+
 /// A rate or another number that need not be whole: grouped from 1,000 on, three digits below.
 pub fn decimal(value: f64) -> String {
     match value {
@@ -77,6 +83,13 @@ mod tests {
         assert_eq!(decimal(999.95), "1,000");
         assert_eq!(decimal(123.45), "123.5");
         assert_eq!(decimal(0.5), "0.50");
+    }
+
+    #[test]
+    fn errors_in_words() {
+        let missing = std::fs::File::open("/no/such/file").unwrap_err();
+        assert_eq!(reason(&missing), "No such file or directory");
+        assert_eq!(reason(&std::io::Error::other("its own words")), "its own words");
     }
 
     #[test]

@@ -88,7 +88,7 @@ fn late_sends(outcome: &Outcome) -> Option<String> {
     (lag > LAG_FLOOR_NS && lag as f64 > answer as f64 * LAG_SHARE).then(|| {
         format!(
             "messages left late: send lag p99 {} is over 1 ms and over a tenth of the {name} p99 \
-             {}; lower the rate or give the generator more cores",
+             {}; lower the load or give the generator more cores",
             time(lag),
             time(answer)
         )
@@ -100,7 +100,7 @@ fn busy_cores(outcome: &Outcome) -> Vec<String> {
     let health = &outcome.generator;
     let sentence = |who: &str, percent: f64, of: &str| {
         format!(
-            "{who} used {percent:.0} % of {of}, over {CORE_PERCENT} %; lower the rate or give the \
+            "{who} used {percent:.0} % of {of}, over {CORE_PERCENT} %; lower the load or give the \
              generator more cores"
         )
     };
@@ -124,8 +124,8 @@ fn waiting_threads(outcome: &Outcome) -> Option<String> {
     (runnable(worst) > CORE_PERCENT).then(|| {
         format!(
             "the machine was full: {} ran {:.0} % of the time and waited {:.0} % for {}, over \
-             {CORE_PERCENT} % together; give server and generator cores of their own or lower \
-             the rate",
+             {CORE_PERCENT} % together; give server and generator cores of their own, or ask for \
+             less with --rate",
             worst.name,
             health.percent(worst.cpu),
             health.percent(worst.waited),

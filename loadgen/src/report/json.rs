@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
+use simd_json::prelude::*;
 
 use super::Finished;
 use crate::cli::plan::{Mode, Pace};
@@ -138,7 +139,7 @@ struct Machine {
 
 /// The document, indented, with a newline at its end.
 pub fn to_json(finished: Finished<'_>) -> Result<String, simd_json::Error> {
-    let mut text = simd_json::serde::to_string_pretty(&document(finished))?;
+    let mut text = simd_json::serde::to_owned_value(document(finished))?.encode_pp();
     text.push('\n');
     Ok(text)
 }

@@ -7,12 +7,14 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use crate::cli::plan::JsonTo;
+use crate::human::reason;
 
 /// The result file cannot be written.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "--json {}: it cannot be written ({error}); name a file in a directory that can",
-    .path.display()
+    "--json {}: it cannot be written ({}); name a file in a directory that can",
+    .path.display(),
+    reason(error)
 )]
 pub struct SinkError {
     /// The file asked for.

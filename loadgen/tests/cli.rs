@@ -1,0 +1,68 @@
+//! The binary as a shell sees it: exit codes, and what goes to which stream.
+
+#![allow(clippy::unwrap_used)]
+
+use std::process::{Command, Output};
+
+fn loadgen(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_loadgen")).args(args).output().unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+#[test]
+fn a_bad_line_ends_with_2_and_nothing_on_standard_output() {
+    let lines: [(&[&str], &str); 4] = [
+        (&["--rate", "0"], "a rate must be above 0"),
+        (&["--rate", "5", "--pipeline", "4"], "--pipeline with a rate"),
+        (&["wss://127.0.0.1/"], "TLS is not yet served"),
+        (&["--json", "/no/such/directory/result.json"], "it cannot be written"),
+    ];
+    for (line, said) in lines {
+        let output = loadgen(line);
+        assert_eq!(output.status.code(), Some(2), "{line:?}: {output:?}");
+        assert!(output.stdout.is_empty(), "{line:?}");
+        assert!(stderr(&output).contains(said), "{line:?}: {}", stderr(&output));
+    }
+}
+
+#[test]
+fn help_and_version_are_no_errors() {
+    for flag in ["--help", "-h", "--version"] {
+        let output = loadgen(&[flag]);
+        assert_eq!(output.status.code(), Some(0), "{flag}");
+        assert!(!output.stdout.is_empty() && output.stderr.is_empty(), "{flag}");
+    }
+}
+
+#[test]
+fn a_server_that_is_not_there_ends_with_1() {
+    // A port that was free a moment ago; nobody listens on it.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let url = format!("ws://127.0.0.1:{port}/");
+    let output = loadgen(&[&url, "-c", "2", "-d", "1s", "--warmup", "0s", "--drain", "0s"]);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let said = stderr(&output);
+    assert!(said.contains("error: ") && said.contains(&url), "{said}");
+    assert!(!said.contains("os error"), "{said}");
+}
+
+#[test]
+fn the_document_alone_goes_to_standard_output() {
+    let rate = ["-c", "10", "-R", "100", "-d", "1s", "--warmup", "100ms", "--drain", "500ms"];
+    let output = loadgen(&[&rate[..], &["--json", "-", "--verify"]].concat());
+    // A busy machine may make the run invalid, which is said by 4 and changes no stream.
+    assert!(matches!(output.status.code(), Some(0 | 4)), "{output:?}");
+    let mut document = output.stdout.clone();
+    let document = simd_json::to_borrowed_value(&mut document).unwrap();
+    assert_eq!(document["schema"], "plimsoll.loadgen/1");
+    assert_eq!(document["connections"]["established"], 10_u64);
+    assert_eq!(document["integrity"]["corrupt"], 0_u64);
+    assert_eq!(document["messages"]["sent"], document["messages"]["received"]);
+    assert!(stderr(&output).contains("server runs inside") && stderr(&output).contains("verdict"));
+
+    let output = loadgen(&[&rate[..], &["--quiet"]].concat());
+    assert!(output.stdout.is_empty(), "{output:?}");
+}
