@@ -83,6 +83,18 @@ fn a_stall_is_not_omitted() {
     assert!(p(&outcome, Kind::SendLag, 0.9) < Duration::from_millis(20));
 }
 
+/// Messages that a stalled server's full sockets hold back go out late, with their own times.
+#[test]
+fn what_is_held_back_keeps_its_time() {
+    let stall = Manner::Stall(Duration::from_millis(500));
+    let outcome =
+        against(stall, "-c 2 -R 200 -d 1500ms --warmup 0ms --heartbeat off --size 512KiB --verify");
+    assert_eq!((outcome.tally.sent, outcome.tally.verified), (300, 300));
+    assert!(p(&outcome, Kind::SendLag, 1.0) > Duration::from_millis(100));
+    assert!(p(&outcome, Kind::Response, 1.0) >= Duration::from_millis(450));
+    assert!(p(&outcome, Kind::Response, 0.8) > p(&outcome, Kind::Service, 0.8));
+}
+
 #[test]
 fn fragments_and_pings_between_them() {
     let outcome = against(
@@ -183,4 +195,60 @@ fn nobody_there_fails_fast_and_says_so() {
     assert!(matches!(error, RunError::NothingConnected { .. }), "{text}");
     assert!(text.contains(&address.to_string()) && text.contains("refused"), "{text}");
     assert!(!text.contains('\n'));
+}
+
+fn inside(arguments: &str) -> Outcome {
+    let line = format!("loadgen --quiet --no-pin {arguments}");
+    run(&Args::try_parse_from(line.split_ascii_whitespace()).unwrap().plan().unwrap()).unwrap()
+}
+
+#[test]
+fn without_a_url_the_server_is_inside() {
+    let outcome = inside("-c 500 -R 500 -d 500ms --warmup 100ms --verify");
+    let tally = &outcome.tally;
+    assert_eq!((tally.established, tally.sent, tally.verified), (500, 250, 250));
+    assert!(outcome.embedded && outcome.loopback);
+    assert!(outcome.server.is_some_and(|cost| cost.cpu > Duration::ZERO), "its threads are found");
+}
+
+#[test]
+fn more_connections_than_one_source_has_room_for() {
+    let outcome = inside("-c 9000 -R 1000 -d 500ms --warmup 100ms --ramp off --heartbeat off");
+    assert_eq!((outcome.tally.established, outcome.tally.unanswered), (9000, 0));
+    let note = "connecting from 2 addresses, 127.0.0.1 to 127.0.0.2";
+    assert!(outcome.notes.iter().any(|line| line == note), "{:?}", outcome.notes);
+}
+
+#[test]
+fn every_member_of_a_room_hears_every_message_once() {
+    for extra in ["", "--text --arrival poisson", "--fragments 3 --fragment-gap 2ms"] {
+        let outcome = inside(&format!(
+            "--mode broadcast --rooms 3 --publishers 6 --subscribers 54 -R 100 -d 1s \
+             --warmup 200ms --drain 500ms --size 30..90 --verify {extra}"
+        ));
+        let tally = &outcome.tally;
+        let rooms = tally.broadcast.as_ref().unwrap();
+        assert_eq!(rooms.expected, tally.sent * 20, "three rooms of twenty");
+        assert_eq!((rooms.received, rooms.duplicate, rooms.reordered), (rooms.expected, 0, 0));
+        assert_eq!((tally.verified, tally.corrupt), (rooms.expected, 0));
+        assert_eq!(count(&outcome, Kind::Delivery), rooms.expected);
+        assert_eq!(rooms.spread.count(), tally.sent);
+        assert_eq!(tally.unanswered, 0);
+    }
+}
+
+/// To one member alone, an echo is a broadcast; to two it is one that loses half.
+#[test]
+fn a_broadcast_with_a_fault() {
+    let run = "--mode broadcast --publishers 1 --subscribers 0 -R 200 -d 500ms --warmup 0ms \
+               --drain 100ms --size 30";
+    let rooms = |manner, run: &str| against(manner, run).tally.broadcast.unwrap();
+    let swallow = rooms(Manner::Swallow, run);
+    assert_eq!((swallow.expected, swallow.received, swallow.lost()), (100, 90, 10));
+    let twice = rooms(Manner::Twice, run);
+    assert_eq!((twice.received, twice.duplicate, twice.lost()), (100, 10, 0));
+    let swap = rooms(Manner::Swap, run);
+    assert_eq!((swap.received, swap.reordered, swap.lost()), (99, 9, 1), "the last one is kept");
+    let half = rooms(Manner::Echo, &run.replace("--subscribers 0", "--subscribers 1"));
+    assert_eq!((half.expected, half.received), (200, 100));
 }
