@@ -462,6 +462,26 @@ fn sigterm_drains_with_1001() {
     }
 }
 
+/// A signal handler writes to a descriptor by its number, which on a shard is a client's socket.
+#[test]
+fn no_shard_can_run_a_signal_handler() {
+    let server = Server::start(&["--threads", "3"]);
+    let tasks = format!("/proc/{}/task", server.child.id());
+    let mut shards = 0;
+    for task in std::fs::read_dir(tasks).unwrap() {
+        let status = std::fs::read_to_string(task.unwrap().path().join("status")).unwrap();
+        let field = |name| status.lines().find_map(|line| line.strip_prefix(name)).unwrap().trim();
+        let blocked = u64::from_str_radix(field("SigBlk:"), 16).unwrap();
+        let is_shard = field("Name:").starts_with("shard-");
+        for signal in [Signal::TERM, Signal::INT] {
+            let bit = 1 << (signal.as_raw() - 1);
+            assert_eq!(blocked & bit != 0, is_shard, "{signal:?} on {}", field("Name:"));
+        }
+        shards += u32::from(is_shard);
+    }
+    assert_eq!(shards, 3);
+}
+
 #[test]
 fn a_drain_ends_at_its_timeout_and_says_it_is_not_ready_meanwhile() {
     let server = Server::start(&["--drain-timeout", "1s", "--close-timeout", "1m"]);
