@@ -472,7 +472,7 @@ fn no_shard_can_run_a_signal_handler() {
         let status = std::fs::read_to_string(task.unwrap().path().join("status")).unwrap();
         let field = |name| status.lines().find_map(|line| line.strip_prefix(name)).unwrap().trim();
         let blocked = u64::from_str_radix(field("SigBlk:"), 16).unwrap();
-        let is_shard = field("Name:").starts_with("shard-");
+        let is_shard = field("Name:").starts_with("plimsoll-");
         for signal in [Signal::TERM, Signal::INT] {
             let bit = 1 << (signal.as_raw() - 1);
             assert_eq!(blocked & bit != 0, is_shard, "{signal:?} on {}", field("Name:"));
