@@ -2,20 +2,26 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod raw;
 mod server;
 
-use std::time::Duration;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
 
 use clap::Parser as _;
 use loadgen::cli::Args;
 use loadgen::measure::{Kind, Latency, Outcome};
 use loadgen::run::{RunError, run};
+use raw::Answer;
 use server::{Manner, Server};
 
-fn go(server: &Server, arguments: &str) -> Result<Outcome, RunError> {
-    let url = format!("ws://{}/", server.address);
-    let line = format!("loadgen {url} --quiet --no-pin {arguments}");
+fn start(arguments: &str) -> Result<Outcome, RunError> {
+    let line = format!("loadgen --quiet --no-pin {arguments}");
     run(&Args::try_parse_from(line.split_ascii_whitespace()).unwrap().plan().unwrap())
+}
+
+fn go(server: &Server, arguments: &str) -> Result<Outcome, RunError> {
+    start(&format!("ws://{}/ {arguments}", server.address))
 }
 
 fn against(manner: Manner, arguments: &str) -> Outcome {
@@ -183,23 +189,84 @@ fn a_server_that_hangs_up() {
     assert_eq!((tally.received, tally.unanswered), (0, tally.sent));
 }
 
-#[test]
-fn nobody_there_fails_fast_and_says_so() {
-    let address = Server::start(Manner::Echo).address;
-    let line = format!("loadgen ws://{address}/ -c 100 --quiet");
-    let plan = Args::try_parse_from(line.split_ascii_whitespace()).unwrap().plan().unwrap();
-    let begun = std::time::Instant::now();
-    let error = run(&plan).err().unwrap();
-    assert!(begun.elapsed() < Duration::from_secs(5));
+fn error_from(address: SocketAddr, arguments: &str) -> String {
+    let begun = Instant::now();
+    let error = start(&format!("ws://{address}/ {arguments}")).err().unwrap();
+    assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
+    assert!(matches!(error, RunError::NothingConnected { .. }), "{error}");
     let text = error.to_string();
-    assert!(matches!(error, RunError::NothingConnected { .. }), "{text}");
-    assert!(text.contains(&address.to_string()) && text.contains("refused"), "{text}");
-    assert!(!text.contains('\n'));
+    assert!(text.contains(&address.to_string()) && !text.contains('\n'), "{text}");
+    text
+}
+
+#[test]
+fn nobody_connected_fails_fast_and_says_why() {
+    let gone = Server::start(Manner::Echo).address;
+    let text = error_from(gone, "-c 5000");
+    assert!(text.contains("connection refused"), "{text}");
+    let accept = b"HTTP/1.1 101 X\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+                   Sec-WebSocket-Accept: c3BlZWQgbGltaXQgaGVyZSBvaw==\r\n\r\n";
+    for (answer, cause) in [
+        (Answer::Bytes(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n"), "answered 401"),
+        (Answer::Bytes(accept), "Sec-WebSocket-Accept is not that of our key"),
+        (Answer::Bytes(b"SSH-2.0-OpenSSH_9.6\r\n\r\n"), "not an HTTP/1.1 head"),
+        (Answer::HangUp, "ended TCP"),
+        (Answer::Only(0), "no 101 in time"),
+    ] {
+        let text = error_from(raw::serve(answer), "-c 100 --timeout 1s");
+        assert!(text.contains(cause), "{cause}: {text}");
+    }
+}
+
+/// A server that answers nobody any more is not waited for 20,000 times.
+#[test]
+fn a_server_that_stops_answering_is_given_up() {
+    let begun = Instant::now();
+    let address = raw::serve(Answer::Only(3));
+    let outcome = start(&format!(
+        "ws://{address}/ -c 2000 -t 1 --timeout 500ms -R 10 -d 200ms --warmup 0ms --drain 0ms"
+    ))
+    .unwrap();
+    let tally = &outcome.tally;
+    assert_eq!((tally.established, tally.failed), (3, 1997));
+    let count = |words: &str| {
+        let of = tally.errors.iter().filter(|(cause, _)| cause.contains(words));
+        of.map(|(_, n)| n).sum::<u64>()
+    };
+    assert!(count("no 101 in time") >= 32, "{:?}", tally.errors);
+    assert_eq!(count("no 101 in time") + count("not begun"), 1997, "{:?}", tally.errors);
+    assert!(outcome.notes.iter().any(|note| note == "3 of 2000 connections took part"));
+    // All of them in turn would take 31 s; the three mute ones cost a close timeout of 5 s.
+    assert!(begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
+}
+
+/// Who is left carries the whole rate.
+#[test]
+fn a_full_server_is_a_declared_shortfall() {
+    let server = Server::with_room(Manner::Echo, 30);
+    let outcome = go(&server, "-c 50 -R 300 -d 1s --warmup 0ms").unwrap();
+    let tally = &outcome.tally;
+    assert_eq!((tally.established, tally.failed), (30, 20), "{:?}", tally.errors);
+    assert_eq!((tally.sent, tally.received), (300, 300));
+    let (cause, count) = tally.errors.first_key_value().unwrap();
+    assert!(cause.contains("answered 503") && *count == 20, "{:?}", tally.errors);
+}
+
+#[test]
+fn what_cannot_work_is_refused_before_the_run() {
+    for (arguments, words) in [
+        ("-c 30000 --source-ip 127.0.0.1", "no local port left for 127.0.0.1 -> 127.0.0.1:"),
+        ("--source-ip 192.0.2.1", "--source-ip 192.0.2.1: not an address of this machine"),
+        ("ws://no-such-host.invalid/", "the name 'no-such-host.invalid' does not resolve"),
+        ("-c 100M -t 1", "open-file limit"),
+    ] {
+        let error = start(arguments).err().unwrap().to_string();
+        assert!(error.contains(words), "{arguments}: {error}");
+    }
 }
 
 fn inside(arguments: &str) -> Outcome {
-    let line = format!("loadgen --quiet --no-pin {arguments}");
-    run(&Args::try_parse_from(line.split_ascii_whitespace()).unwrap().plan().unwrap()).unwrap()
+    start(arguments).unwrap()
 }
 
 #[test]

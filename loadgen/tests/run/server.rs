@@ -48,6 +48,11 @@ pub(crate) struct Echo {
 
 impl Server {
     pub(crate) fn start(manner: Manner) -> Self {
+        Self::with_room(manner, 10_000)
+    }
+
+    /// For so many connections.
+    pub(crate) fn with_room(manner: Manner, connections: usize) -> Self {
         let launch = Launch::new(1);
         let spec = Spec {
             name: "test-server".to_owned(),
@@ -67,7 +72,7 @@ impl Server {
                 close_timeout: limits::CLOSE_TIMEOUT,
             },
             limits: Limits {
-                group_connections: 10_000,
+                group_connections: connections,
                 shard_connections: 10_000,
                 buffered: 1 << 30,
                 accepts_per_turn: limits::ACCEPTS_PER_TURN,
