@@ -10,6 +10,7 @@ use std::sync::Arc;
 use plimsoll::config::{Config, ConfigError, Threads};
 use plimsoll::limits;
 use plimsoll::server::{StartError, this_machine};
+use plimsoll::wire::handshake::BadRequest;
 
 use crate::cli::plan::{Plan, Target};
 use crate::cost::CostError;
@@ -31,6 +32,9 @@ pub enum RunError {
     /// The generator's threads cannot hold the connections.
     #[error(transparent)]
     Shards(#[from] ShardsError),
+    /// The upgrade request would be wrong.
+    #[error(transparent)]
+    Request(#[from] BadRequest),
     /// The local ports do not suffice.
     #[error(transparent)]
     Sources(#[from] SourcesError),

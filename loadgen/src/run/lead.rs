@@ -15,7 +15,7 @@ use crate::progress::{LiveCell, Progress, Stage};
 use crate::schedule::Nanos;
 use crate::sources;
 use crate::target;
-use crate::workload::{Harvest, Mail, Notice, RoomCounts, Route, Step, Task, Times};
+use crate::workload::{self, Harvest, Mail, Notice, RoomCounts, Route, Step, Task, Times};
 
 /// How often the main thread looks at the shards.
 const LOOK: Duration = Duration::from_millis(2);
@@ -116,6 +116,7 @@ impl Lead<'_> {
             Target::Url(endpoint) => endpoint.host_header(),
             Target::Embedded { .. } => self.to.to_string(),
         };
+        workload::upgrade(self.plan, &host, 0).request().check()?;
         let route = Arc::new(Route { to: self.to, host, sources, start });
         self.tell_all(&Mail::Dial(route));
         let all = self.plan.connections;

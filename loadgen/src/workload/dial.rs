@@ -1,5 +1,6 @@
 //! Connections begin and end: the ramp, the openings in flight, the closes.
 
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -14,6 +15,7 @@ use super::Workload;
 use super::cause::cause;
 use super::link::{Local, Status};
 use super::task::{Route, Step};
+use crate::cli::Plan;
 use crate::inflight::{Entry, NIL};
 use crate::measure::{Kind, Phase};
 use crate::schedule::{Gap, Nanos};
@@ -30,6 +32,27 @@ pub(super) struct Dialing {
     gap: Option<Gap>,
     next: u32,
     in_flight: u32,
+}
+
+/// What connection `global` asks for.
+pub(crate) fn upgrade(plan: &Plan, host: &str, global: u32) -> Upgrade {
+    Upgrade {
+        host: host.to_owned(),
+        target: plan.path(global),
+        origin: plan.request.origin.clone(),
+        protocols: plan.request.subprotocols.clone(),
+        headers: plan.request.headers.clone(),
+    }
+}
+
+/// A connect that failed at once, with both its ends where they matter.
+fn connect_failed(fault: ConnectFault, from: Option<IpAddr>, to: SocketAddr) -> String {
+    match (fault, from) {
+        (ConnectFault::NoLocalPort, Some(from)) => {
+            format!("no local port left for {from} -> {to}: add --source-ip")
+        }
+        _ => fault.to_string(),
+    }
 }
 
 impl Workload {
@@ -81,11 +104,12 @@ impl Workload {
         link.current = self.arena.insert(Entry::begun(begun));
         let dial = Dial { to: route.to, from, upgrade };
         if let Err((_, fault)) = peers.connect(dial, Local(local)) {
+            let text = connect_failed(fault, from, route.to);
             // Each further search for a port would take as long as this one and find as little.
             if fault == ConnectFault::NoLocalPort {
-                self.skip_the_rest(&fault.to_string());
+                self.skip_the_rest(&text);
             }
-            self.never_opened(local, &fault.to_string());
+            self.never_opened(local, &text);
         }
     }
 
@@ -97,15 +121,7 @@ impl Workload {
         if self.upgrades.len() <= room {
             self.upgrades.resize(room + 1, None);
         }
-        let make = || {
-            Rc::new(Upgrade {
-                host: route.host.clone(),
-                target: plan.path(global),
-                origin: plan.request.origin.clone(),
-                protocols: plan.request.subprotocols.clone(),
-                headers: plan.request.headers.clone(),
-            })
-        };
+        let make = || Rc::new(upgrade(plan, &route.host, global));
         Rc::clone(self.upgrades[room].get_or_insert_with(make))
     }
 
@@ -126,6 +142,7 @@ impl Workload {
         self.tally.established += 1;
         self.cell().connected.add(1);
         self.notice().established.store(self.tally.established as u32, Relaxed);
+        self.await_beat(local, now);
         self.place_is_free();
     }
 

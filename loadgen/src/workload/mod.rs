@@ -7,6 +7,7 @@
 mod broadcast;
 mod cause;
 mod dial;
+mod heartbeat;
 mod link;
 mod reply;
 mod send;
@@ -31,6 +32,7 @@ use crate::schedule::{Nanos, Schedule};
 pub(crate) use broadcast::RoomCounts;
 use broadcast::Rooms;
 use dial::Dialing;
+pub(crate) use dial::upgrade;
 use link::Link;
 pub(crate) use link::Local;
 use task::Leaving;
@@ -65,6 +67,8 @@ pub(crate) struct Workload {
     scratch: Vec<u8>,
     schedule: Schedule,
     beats: Schedule,
+    /// Heartbeats until the run begins, in the order of their times.
+    waiting_beats: VecDeque<(Nanos, u32)>,
     /// Next fragments in the order of their times: the gap is the same for all.
     fragments: VecDeque<(Nanos, u32)>,
     /// Connections that took all their bytes while messages waited.
@@ -147,6 +151,7 @@ impl Workload {
             scratch: Vec::new(),
             schedule: Schedule::Never,
             beats: Schedule::Never,
+            waiting_beats: VecDeque::new(),
             fragments: VecDeque::new(),
             ready: Vec::new(),
             begun: 0,
@@ -278,20 +283,25 @@ impl Workload {
     /// Does what is due, a bounded amount of it.
     fn advance<N: Net>(&mut self, peers: &mut Peers<'_, N, Local>, now: Nanos) {
         match self.step {
-            Step::Dialing => self.dial_due(peers, now),
+            Step::Dialing => {
+                self.dial_due(peers, now);
+                self.beat_while_waiting(peers, now);
+            }
+            Step::Ready => self.beat_while_waiting(peers, now),
             Step::Running => self.send_due(peers, now),
             Step::Closing => self.close_some(peers),
-            Step::Waiting | Step::Ready | Step::Drained | Step::Closed => {}
+            Step::Waiting | Step::Drained | Step::Closed => {}
         }
     }
 
     /// When [`Workload::advance`] has something to do; [`Nanos::MAX`] is never.
     fn next_due(&self) -> Nanos {
         match self.step {
-            Step::Dialing => self.next_dial(),
+            Step::Dialing => self.next_dial().min(self.next_waiting_beat()),
+            Step::Ready => self.next_waiting_beat(),
             Step::Running => self.next_send(),
             Step::Closing => self.next_close(),
-            Step::Waiting | Step::Ready | Step::Drained | Step::Closed => Nanos::MAX,
+            Step::Waiting | Step::Drained | Step::Closed => Nanos::MAX,
         }
     }
 }

@@ -1,9 +1,11 @@
-//! What goes out: messages and heartbeats at their intended times, fragments at their gaps.
+//! What goes out: messages at their intended times, fragments at their gaps.
 //!
 //! A send that finds its connection unable to take more bytes, or amid a fragmented message, waits
 //! in its lane and keeps its intended time.
 
-use plimsoll::conn::{Kind, Sender};
+use std::collections::VecDeque;
+
+use plimsoll::conn::Sender;
 use plimsoll::shard::Peers;
 use plimsoll::shard::net::Net;
 use plimsoll::wire::frame::Opcode;
@@ -11,10 +13,10 @@ use plimsoll::wire::frame::Opcode;
 use super::Workload;
 use super::link::Local;
 use super::task::{Step, Times};
-use crate::cli::plan::{Arrival, HeartbeatKind, Pace};
+use crate::cli::plan::{Arrival, Pace};
 use crate::inflight::NIL;
 use crate::measure::{Kind as Latency, Phase};
-use crate::payload::{Stamp, write_beat, write_ping};
+use crate::payload::Stamp;
 use crate::schedule::{Gap, Nanos, Poisson, Rotor, Schedule};
 
 /// Sends of one call; the reactor reads in between.
@@ -56,6 +58,7 @@ impl Workload {
             let rotor = Rotor::new(times.start, gap, &times.members, self.shard, &self.members);
             self.beats = Schedule::Uniform(rotor);
         }
+        self.waiting_beats = VecDeque::new();
         self.reach(Step::Running);
     }
 
@@ -211,56 +214,6 @@ impl Workload {
         self.compose(local, sequence, intended);
         self.fragment(local, &mut peer.tx, now);
         self.pump(local, &mut peer.tx, now);
-    }
-
-    fn heartbeat<N: Net>(
-        &mut self,
-        peers: &mut Peers<'_, N, Local>,
-        local: u32,
-        intended: Nanos,
-        now: Nanos,
-    ) {
-        let link = &mut self.links[local as usize];
-        if !link.is_open() {
-            return;
-        }
-        let overdue = link.owed_beat != 0 || !link.beats.is_empty();
-        if overdue && self.times.from <= intended {
-            self.tally.pings_overdue += 1;
-        }
-        let Some(mut peer) = link.id.and_then(|id| peers.get(id)) else { return };
-        if self.manner.beat == HeartbeatKind::Ping {
-            self.ping(local, &mut peer.tx, intended, now);
-        } else if link.current == NIL {
-            self.text_beat(local, &mut peer.tx, intended, now);
-        } else if link.owed_beat == 0 {
-            link.owed_beat = intended;
-        }
-    }
-
-    fn ping(&mut self, local: u32, tx: &mut Sender<'_>, intended: Nanos, now: Nanos) {
-        let connection = self.task.global(self.shard, local);
-        let Some(sequence) = self.begin_beat(local, intended, now) else { return };
-        tx.ping(&write_ping(connection, sequence));
-    }
-
-    fn text_beat(&mut self, local: u32, tx: &mut Sender<'_>, intended: Nanos, now: Nanos) {
-        let connection = self.task.global(self.shard, local);
-        let Some(sequence) = self.begin_beat(local, intended, now) else { return };
-        tx.send(Kind::Text, &write_beat(connection, sequence));
-    }
-
-    fn begin_beat(&mut self, local: u32, intended: Nanos, now: Nanos) -> Option<u32> {
-        let link = &mut self.links[local as usize];
-        link.beats.push(&mut self.arena, intended);
-        let (_, sequence) = link.beats.begin(&mut self.arena, now)?;
-        let measured = u64::from(self.measured(intended));
-        self.tally.pings_sent += measured;
-        if self.manner.beats_only {
-            self.tally.sent += measured;
-            self.cell().sent.add(1);
-        }
-        Some(sequence)
     }
 
     /// Everything handed over so far is with the kernel since `at`.

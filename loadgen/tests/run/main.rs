@@ -252,6 +252,16 @@ fn a_full_server_is_a_declared_shortfall() {
     assert!(cause.contains("answered 503") && *count == 20, "{:?}", tally.errors);
 }
 
+/// A slow ramp: the first connections are pinged while the last ones are still to come.
+#[test]
+fn heartbeats_begin_before_the_last_connection() {
+    let server = Server::start(Manner::Echo);
+    go(&server, "-c 20 --ramp 10 --heartbeat 200ms -R 10 -d 100ms --warmup 0ms").unwrap();
+    // In two seconds the first was due for nine, the last for none.
+    let pings: u64 = server.counters().iter().map(|shard| shard.pings_in.get()).sum();
+    assert!((70..=130).contains(&pings), "{pings}");
+}
+
 #[test]
 fn what_cannot_work_is_refused_before_the_run() {
     for (arguments, words) in [

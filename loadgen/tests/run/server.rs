@@ -1,12 +1,14 @@
 //! A server for tests, honest or with one fault, on the library's own shards.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use plimsoll::conn::{End, Message, Settings, Side};
 use plimsoll::limits;
 use plimsoll::shard::{
-    App, Command, ConnId, Cx, Group, Launch, Limits, Net, Peer, Peers, SocketOptions, Spec, Welcome,
+    App, Command, ConnId, Counters, Cx, Group, Launch, Limits, Net, Peer, Peers, SocketOptions,
+    Spec, Welcome,
 };
 use plimsoll::wire::close::CloseCode;
 use plimsoll::wire::handshake::{Refusal, Request};
@@ -92,6 +94,12 @@ impl Server {
         let group = Group::spawn(&spec, &launch, make).unwrap();
         let address = group.ready().unwrap().unwrap();
         Self { group: Some(group), address }
+    }
+}
+
+impl Server {
+    pub(crate) fn counters(&self) -> Arc<[Counters]> {
+        Arc::clone(self.group.as_ref().unwrap().counters())
     }
 }
 
