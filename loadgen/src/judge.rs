@@ -2,6 +2,8 @@
 //!
 //! The rules look at the generator only. A slow server is a result, not a fault of the run.
 
+use std::time::Duration;
+
 use crate::cli::Plan;
 use crate::cli::plan::Pace;
 use crate::human::{decimal, grouped, time};
@@ -88,11 +90,23 @@ fn late_sends(outcome: &Outcome) -> Option<String> {
     (lag > LAG_FLOOR_NS && lag as f64 > answer as f64 * LAG_SHARE).then(|| {
         format!(
             "messages left late: send lag p99 {} is over 1 ms and over a tenth of the {name} p99 \
-             {}; lower the load or give the generator more cores",
+             {}; {}",
             time(lag),
-            time(answer)
+            time(answer),
+            lag_remedy(outcome)
         )
     })
+}
+
+/// A generator that waits longer than it runs is not slow: something else has its cores.
+fn lag_remedy(outcome: &Outcome) -> &'static str {
+    let threads = &outcome.generator.threads;
+    if threads.iter().map(|thread| thread.waited).sum::<Duration>() > outcome.generator.cpu() {
+        "the generator waited for its cores longer than it ran: stop what else runs on them, or \
+         give it cores of its own"
+    } else {
+        "lower the load or give the generator more cores"
+    }
 }
 
 /// Cores that the generator's threads filled together, or a thread that filled one by itself.

@@ -1,5 +1,7 @@
 //! The report for people: the verdict first, then what was asked for against what was achieved.
 
+use std::time::Duration;
+
 use super::{Finished, Style, table};
 use crate::cli::plan::{Arrival, HeartbeatKind, Mode, Pace, PayloadKind, Plan};
 use crate::cost::{ServerCost, us_per_message};
@@ -222,11 +224,7 @@ fn generator(finished: Finished<'_>, page: &mut Page) {
     let health = &finished.outcome.generator;
     let mut parts = vec![
         counted(health.threads.len() as u64, "thread"),
-        format!(
-            "{:.2} s CPU{}",
-            health.cpu().as_secs_f64(),
-            per_message(us_per_message(health.cpu(), finished.messages()))
-        ),
+        format!("{:.2} s CPU{}", health.cpu().as_secs_f64(), per_message(finished, health.cpu())),
         format!("busiest thread {:.1} %", health.busiest_thread_percent()),
     ];
     for (cores, percent) in health.core_percents() {
@@ -252,7 +250,7 @@ fn server(finished: Finished<'_>, page: &mut Page) {
         "pid {}, {:.2} s CPU{}",
         cost.pid,
         cost.cpu.as_secs_f64(),
-        per_message(us_per_message(cost.cpu, finished.messages()))
+        per_message(finished, cost.cpu)
     );
     page.line("server", &text);
     page.line("memory", &memory(cost, established));
@@ -278,6 +276,10 @@ fn memory(cost: &ServerCost, established: u64) -> String {
     )
 }
 
-fn per_message(us: Option<f64>) -> String {
-    us.map_or(String::new(), |us| format!(" ({us:.2} us a message)"))
+/// CPU for each message. Pings cost as much as messages do, so where they are many it is said.
+fn per_message(finished: Finished<'_>, cpu: Duration) -> String {
+    let pings = finished.outcome.tally.pings_sent > finished.messages() / 10;
+    let with = if pings { " with its share of pings" } else { "" };
+    let us = us_per_message(cpu, finished.messages());
+    us.map_or(String::new(), |us| format!(" ({us:.2} us a message{with})"))
 }
