@@ -75,7 +75,7 @@ impl Conn {
     /// Bytes owed from earlier turns.
     #[inline]
     pub fn pending(&self) -> usize {
-        self.outbox.as_ref().map_or(0, |outbox| outbox.len())
+        self.outbox.as_ref().map_or(0, |outbox| outbox.bytes())
     }
 
     /// Whether bytes are owed from earlier turns: then nothing may be written past them.
@@ -103,6 +103,10 @@ impl Conn {
     /// The socket took `n` of the owed bytes. At the end a pong that was held back follows.
     pub fn paid(&mut self, n: usize, gear: &mut Gear) {
         let Some(outbox) = &mut self.outbox else { return };
+        if n > 0 {
+            // A peer that reads is alive, even while its own bytes wait behind the water mark.
+            self.heard = gear.now;
+        }
         outbox.advance(n, &mut gear.pool);
         if let Some((len, data)) = outbox.held_pong() {
             stage_frame(gear, true, Opcode::Pong, &data[..usize::from(len)]);
@@ -119,7 +123,7 @@ impl Conn {
             return Admission::Closed;
         }
         // One block larger than the mark is still due to a member that owes nothing.
-        if let Some(outbox) = self.outbox.as_ref().filter(|outbox| outbox.len() > 0)
+        if let Some(outbox) = self.outbox.as_ref().filter(|outbox| outbox.bytes() > 0)
             && outbox.cost() + len > gear.settings.max_pending
         {
             self.close_slow(gear);

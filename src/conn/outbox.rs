@@ -77,7 +77,7 @@ pub struct Outbox {
 impl Outbox {
     /// Bytes owed.
     #[inline]
-    pub fn len(&self) -> usize {
+    pub fn bytes(&self) -> usize {
         self.bytes
     }
 
@@ -255,7 +255,7 @@ mod tests {
             outbox.share(Shared::new(Arc::from(&b"shared"[..]), &total), 1);
             stage.copy(b"end");
             outbox.absorb(&mut stage, &[], 0, &mut pool);
-            assert_eq!(outbox.len(), 15);
+            assert_eq!(outbox.bytes(), 15);
             assert_eq!(drain(&mut outbox, &mut pool, step), b"c12wxyzharedend");
             assert_eq!((pool.lent(), total.get()), (0, 0), "every buffer went back");
         }

@@ -9,6 +9,9 @@ use super::reactor::{Reactor, TICK};
 use crate::conn::Conn;
 use crate::wire::handshake::Refusal;
 
+/// Connections of one shard that are being told why they were turned away, at most.
+const TURNED_AWAY: u64 = 1024;
+
 impl<N: Net, A: App> Reactor<N, A> {
     pub(super) fn accept_batch(&mut self) {
         if self.accept_after.is_some_and(|at| self.now < at) {
@@ -41,14 +44,22 @@ impl<N: Net, A: App> Reactor<N, A> {
     /// Takes a connection in, or tells it why not.
     pub(super) fn admit(&mut self, mut stream: N::Stream) {
         let id = self.core.slab.next_id();
+        let refusal = self.refusal();
+        // Those who are told why wait for their peer's FIN; a crowd of them is just closed.
+        let crowded = self.counters().turned_away.get() >= TURNED_AWAY;
+        if refusal.is_some() && crowded {
+            return self.counters().refused.add(1);
+        }
         if self.core.net.register(&mut stream, id, false).is_err() {
             return self.counters().accept_errors.add(1);
         }
         let conn = Conn::server(&self.core.gear);
         self.core.admit(Slot::new(stream, conn, None));
-        if let Some(refusal) = self.refusal() {
+        if let Some(refusal) = refusal {
             self.counters().refused.add(1);
+            self.counters().turned_away.add(1);
             if let Some(slot) = self.core.slab.get_mut(id) {
+                slot.turned_away = true;
                 slot.conn.refuse(&refusal, &mut self.core.gear);
             }
             self.core.flush(id, None);
@@ -59,11 +70,12 @@ impl<N: Net, A: App> Reactor<N, A> {
         let sum =
             |of: fn(&Counters) -> u64| self.place.counters.iter().map(of).sum::<u64>() as usize;
         let limit = self.limits.group_connections;
-        if sum(|c| c.connections.get()) > limit {
+        let here = sum(|c| c.connections.get().saturating_sub(c.turned_away.get()));
+        if here >= limit {
             return Some(Refusal::Full { limit });
         }
         let buffered = sum(|c| c.buffered_bytes.get());
-        (buffered > self.limits.buffered / 100 * 85).then_some(Refusal::Overloaded)
+        (buffered > self.limits.buffered / 20 * 17).then_some(Refusal::Overloaded)
     }
 
     /// A shard that is full would strand its share of new connections: it leaves the group.
@@ -76,7 +88,7 @@ impl<N: Net, A: App> Reactor<N, A> {
     }
 
     pub(super) fn rejoin(&mut self) {
-        let room = self.core.slab.len() < self.limits.shard_connections / 100 * 97;
+        let room = self.core.slab.len() < self.limits.shard_connections * 97 / 100;
         let wanted = self.limits.shard_connections > 0 && self.draining.is_none();
         if room && wanted && self.core.net.listen().is_ok() {
             self.listening = true;

@@ -36,6 +36,8 @@ pub(super) struct Slot<T, S> {
     pub(super) paused_by_app: bool,
     /// Its handshake was completed.
     pub(super) opened: bool,
+    /// It was refused for want of room.
+    pub(super) turned_away: bool,
     /// It is to be closed at the end of the batch.
     pub(super) doomed: bool,
 }
@@ -54,6 +56,7 @@ impl<T, S> Slot<T, S> {
             paused_by_debt: false,
             paused_by_app: false,
             opened: false,
+            turned_away: false,
             doomed: false,
         }
     }

@@ -70,6 +70,8 @@ counters! {
     opened: counter,
     /// Upgrade requests refused
     refused: counter,
+    /// Connections refused for want of room, until their peer has left too
+    turned_away: gauge,
     /// Messages received whole
     messages_in: counter,
     /// Messages sent, each delivery of a broadcast counted

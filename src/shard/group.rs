@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, RawFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Barrier, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::{Builder, JoinHandle};
 
 use core_affinity::CoreId;
@@ -30,32 +30,76 @@ pub struct Launch(Arc<Parting>);
 
 #[derive(Debug)]
 struct Parting {
-    barrier: Barrier,
+    gate: Gate,
     failed: AtomicBool,
     copies: Mutex<Vec<RawFd>>,
+}
+
+/// A barrier that can be called off, so that a thread that could not be spawned strands nobody.
+#[derive(Debug)]
+struct Gate {
+    size: usize,
+    /// How many arrived, over all rounds; `None` once it is called off.
+    arrived: Mutex<Option<usize>>,
+    moved: Condvar,
+}
+
+impl Gate {
+    fn lock(&self) -> MutexGuard<'_, Option<usize>> {
+        self.arrived.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until all have arrived in this round; false if it was called off.
+    fn pass(&self) -> bool {
+        let mut arrived = self.lock();
+        let Some(count) = &mut *arrived else { return false };
+        *count += 1;
+        let round_ends = count.next_multiple_of(self.size);
+        self.moved.notify_all();
+        while arrived.is_some_and(|count| count < round_ends) {
+            arrived = self.moved.wait(arrived).unwrap_or_else(PoisonError::into_inner);
+        }
+        arrived.is_some()
+    }
+
+    fn call_off(&self) {
+        *self.lock() = None;
+        self.moved.notify_all();
+    }
 }
 
 impl Launch {
     /// For exactly so many shards; they all wait until the last of them is spawned.
     pub fn new(shards: usize) -> Self {
         Self(Arc::new(Parting {
-            barrier: Barrier::new(shards),
+            gate: Gate { size: shards, arrived: Mutex::new(Some(0)), moved: Condvar::new() },
             failed: AtomicBool::new(false),
             copies: Mutex::new(Vec::new()),
         }))
     }
 
-    /// On a shard's thread: waits for all, parts, closes what is not this shard's.
-    fn part(&self, own: RawFd) {
-        self.0.barrier.wait();
+    /// On a shard's thread: waits for all, parts, closes what is not this shard's. False if the
+    /// launch was called off.
+    fn part(&self, own: RawFd) -> bool {
+        if !self.0.gate.pass() {
+            return false;
+        }
         let parted = os::part_tables();
         if parted.is_err() {
             self.0.failed.store(true, Ordering::Release);
         }
-        self.0.barrier.wait();
+        if !self.0.gate.pass() {
+            return false;
+        }
         if parted.is_ok() && os::close_others(own).is_err() {
             tracing::debug!("no /proc: descriptors of other shards stay open in this one's table");
         }
+        true
+    }
+
+    /// Lets every shard that waits end: one of them could not be spawned.
+    pub fn call_off(&self) {
+        self.0.gate.call_off();
     }
 
     /// On the starting thread, once the shards run: closes its copies of their polls.
@@ -131,14 +175,17 @@ impl<A: App + 'static> Group<A> {
             let core = cores.as_ref().filter(|c| !c.is_empty()).map(|c| c[index % c.len()]);
             let place = Place { index, post: post.clone(), counters: Arc::clone(&counters) };
             let name = format!("{}-{index}", spec.name);
-            let (spec, launch, tell) = (spec.clone(), launch.clone(), tell.clone());
+            let (spec, tell, launch_of_thread) = (spec.clone(), tell.clone(), launch.clone());
             let shared = Arc::clone(&shared);
             let body = move || {
-                launch.part(poll.as_raw_fd());
+                if !launch_of_thread.part(poll.as_raw_fd()) {
+                    return Err(io::Error::other("the launch was called off"));
+                }
                 let started = start(poll, &spec, place, core, &shared.0, &shared.1);
                 run(started, &tell)
             };
-            threads.push(Builder::new().name(name).spawn(body)?);
+            let thread = Builder::new().name(name).spawn(body);
+            threads.push(thread.inspect_err(|_| launch.call_off())?);
         }
         Ok(Self { threads, post, counters, launch: launch.clone(), started })
     }
@@ -247,5 +294,24 @@ fn run<A: App>(
             let _ = tell.send(Err(e));
             Err(io::Error::new(kind, "this shard did not start"))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gate_lets_all_through_round_after_round_or_none() {
+        let launch = Launch::new(3);
+        let pass = |times: usize| {
+            let launch = launch.clone();
+            std::thread::spawn(move || (0..times).filter(|_| launch.0.gate.pass()).count())
+        };
+        let all = [pass(4), pass(4), pass(4)].map(|thread| thread.join().unwrap());
+        assert_eq!(all, [4, 4, 4]);
+        let stranded = [pass(1), pass(1)];
+        launch.call_off();
+        assert_eq!(stranded.map(|thread| thread.join().unwrap()), [0, 0]);
     }
 }

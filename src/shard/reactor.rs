@@ -218,6 +218,10 @@ impl<N: Net, A: App> Reactor<N, A> {
         for index in fired.drain(..) {
             let Some(id) = self.core.slab.id_at(index as usize) else { continue };
             let Some(slot) = self.core.slab.get_mut(id) else { continue };
+            if slot.paused_by_app {
+                // Its pong may be waiting for us.
+                slot.conn.heard(&self.core.gear);
+            }
             if slot.conn.handle_deadline(&mut self.core.gear) {
                 self.place.counters[self.place.index].pings_out.add(1);
             }
@@ -255,12 +259,13 @@ impl<N: Net, A: App> Reactor<N, A> {
         while let Some(id) = self.core.doomed.pop() {
             let Some(slot) = self.core.slab.remove(id) else { continue };
             self.core.wheel.arm(id.index, Tick(u32::MAX));
-            let Slot { stream, conn, state, opened, .. } = slot;
+            let Slot { stream, conn, state, opened, turned_away, .. } = slot;
             drop(stream);
             let end = conn.end(&mut self.core.gear);
             let counters = &self.place.counters[self.place.index];
             counters.connections.sub(1);
             counters.open.sub(opened.into());
+            counters.turned_away.sub(turned_away.into());
             counters.ends[end.index()].add(1);
             if let Some(state) = state {
                 self.app.closed(&mut cx(&self.place, self.now), id, state, end);
