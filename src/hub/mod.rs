@@ -4,9 +4,9 @@
 //! | path | service |
 //! |---|---|
 //! | `/`, `/echo` | every message back, same type |
-//! | `/broadcast`, `/broadcast/NAME` | every message to everyone on that path, see [`broadcast`] |
+//! | `/broadcast`, `/broadcast/NAME` | every message to everyone on that path, see `broadcast` |
 //!
-//! A new service is a new file here, a variant of [`Service`] and a line in [`route`].
+//! A new service is a new file here, a variant of `Service` and a line in `route`.
 //!
 //! NAME is 1 to 255 bytes, taken as they were sent: `/broadcast/a` and `/broadcast/%61` are two
 //! paths. How many connections there may be, and how much memory, is decided on the floor below.
