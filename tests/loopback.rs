@@ -1,6 +1,7 @@
 //! The built server over real sockets, with a client that shares no code with it.
 
-#![allow(clippy::unwrap_used)]
+// Counters are whole numbers, exact as floats.
+#![allow(clippy::unwrap_used, clippy::float_cmp)]
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};

@@ -83,8 +83,8 @@ pub(crate) fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// Bytes of the header at the front of what has come, and of the payload after it. What has not come
-/// yet is more than what has.
+/// Bytes of the header at the front of what has come, and of the payload after it. What has not
+/// come yet is more than what has.
 fn header(bytes: &[u8]) -> (usize, usize) {
     let size = match bytes.get(1).map(|second| second & 0x7f) {
         None => return (2, 0),

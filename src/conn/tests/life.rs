@@ -253,6 +253,11 @@ enum Deed {
     Shed,
 }
 
+/// What ends a life is to be rarer than one in the weights.
+fn rarely(end: Deed) -> impl Strategy<Value = Deed> {
+    prop::bool::weighted(0.2).prop_map(move |really| if really { end.clone() } else { Deed::Ping })
+}
+
 fn deed() -> impl Strategy<Value = Deed> {
     prop_oneof![
         4 => (0usize..200).prop_map(Deed::Feed),
@@ -267,9 +272,9 @@ fn deed() -> impl Strategy<Value = Deed> {
         6 => prop_oneof![0usize..200, 3000usize..20_000].prop_map(Deed::Publish),
         4 => prop_oneof![1usize..50, 100usize..5000, Just(usize::MAX)].prop_map(Deed::Room),
         2 => any::<u8>().prop_map(Deed::Pass),
-        1 => prop::bool::weighted(0.2).prop_map(|really| if really { Deed::Eof } else { Deed::Ping }),
-        1 => prop::bool::weighted(0.2).prop_map(|really| if really { Deed::Fault } else { Deed::Ping }),
-        1 => prop::bool::weighted(0.2).prop_map(|really| if really { Deed::Shed } else { Deed::Ping }),
+        1 => rarely(Deed::Eof),
+        1 => rarely(Deed::Fault),
+        1 => rarely(Deed::Shed),
     ]
 }
 
