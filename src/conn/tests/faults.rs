@@ -225,8 +225,8 @@ fn close_races() {
     assert_eq!(gear.pool.lent(), 0);
 }
 
-/// actix-web#365, curl CVE-2025-10148: who must mask does, with a fresh key for each frame; who must
-/// not, does not; and a frame of the wrong kind ends the connection.
+/// actix-web#365, curl CVE-2025-10148: who must mask does, with a fresh key for each frame; who
+/// must not, does not; and a frame of the wrong kind ends the connection.
 #[test]
 fn masks() {
     let mut keys = Vec::new();
