@@ -158,7 +158,7 @@ fn name_cores(cores: &[usize]) -> String {
 
 /// Less was sent than was asked for.
 fn too_slow(outcome: &Outcome) -> Option<String> {
-    let requested = outcome.rate_requested?;
+    let requested = outcome.rate_due()?;
     let achieved = outcome.rate_achieved();
     (achieved < requested * RATE_SHARE).then(|| {
         format!(

@@ -82,6 +82,11 @@ fn achieved_rate() {
         outcome.rate_requested = None;
         outcome.tally.sent = 10;
     });
+    // Random arrivals that were few, all of them sent.
+    valid(|outcome| (outcome.tally.due, outcome.tally.sent) = (9_700, 9_700));
+    faulted(Verdict::Inconclusive, "1,000 messages a second were sent of the 1,030", |outcome| {
+        outcome.tally.due = 10_300;
+    });
 }
 
 #[test]

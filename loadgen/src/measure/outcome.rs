@@ -32,6 +32,14 @@ pub struct Outcome {
 }
 
 impl Outcome {
+    /// Messages a second that fell due in the measured window; `None` without an open loop.
+    pub fn rate_due(&self) -> Option<f64> {
+        let seconds = self.phases.measure.as_secs_f64();
+        let rate = self.rate_requested?;
+        let counted = seconds > 0.0 && self.tally.due > 0;
+        Some(if counted { self.tally.due as f64 / seconds } else { rate })
+    }
+
     /// Messages a second that were sent in the measured window.
     pub fn rate_achieved(&self) -> f64 {
         let seconds = self.phases.measure.as_secs_f64();

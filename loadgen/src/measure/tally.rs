@@ -19,6 +19,9 @@ pub struct Tally {
     /// Failures and early ends by cause. A cause names what happened and, after a colon, what to do
     /// about it if that is known.
     pub errors: BTreeMap<String, u64>,
+    /// Messages that fell due in an open loop, sent or not. Random arrivals are the rate only on
+    /// average: this is what could be sent.
+    pub due: u64,
     /// Messages sent (broadcast: published).
     pub sent: u64,
     /// Replies to them (broadcast: deliveries).
@@ -99,6 +102,7 @@ impl Tally {
         for (cause, count) in &other.errors {
             *self.errors.entry(cause.clone()).or_default() += count;
         }
+        self.due += other.due;
         self.sent += other.sent;
         self.received += other.received;
         self.unanswered += other.unanswered;

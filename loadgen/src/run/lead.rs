@@ -242,7 +242,8 @@ impl Lead<'_> {
         }
         if held > 0 {
             self.notes.push(format!(
-                "{held} messages were never sent: their connections took no more bytes"
+                "{held} messages were never sent: their connections took no more bytes, or the \
+                 generator was too slow"
             ));
         }
         if strays > 0 {

@@ -99,7 +99,7 @@ pub(crate) struct Harvest {
     pub(crate) rooms: Option<RoomCounts>,
     /// Messages that answered nothing.
     pub(crate) strays: u64,
-    /// Unanswered messages that were never sent: their connections took no more bytes.
+    /// Messages that were never sent: their connections took no more bytes, or time was up.
     pub(crate) held: u64,
 }
 

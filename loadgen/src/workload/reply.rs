@@ -146,6 +146,28 @@ impl Workload {
         }
         self.fragments.clear();
         self.ready.clear();
+        self.give_up_schedule(now);
+    }
+
+    /// What fell due and was not even queued, because this thread was too slow, is unanswered too.
+    fn give_up_schedule(&mut self, now: Nanos) {
+        while let Some(due) = self.schedule.take(now, self.times.to) {
+            if self.measured(due.intended) {
+                self.tally.due += 1;
+                self.held += 1;
+                if self.rooms.is_none() {
+                    self.unanswered(due.intended, now);
+                }
+            }
+        }
+        while let Some(due) = self.beats.take(now, self.times.to) {
+            self.tally.pings_overdue += u64::from(self.measured(due.intended));
+        }
+    }
+
+    fn unanswered(&mut self, intended: Nanos, now: Nanos) {
+        self.tally.unanswered += 1;
+        self.tally.unanswered_age.record(now.saturating_sub(intended));
     }
 
     fn forget(&mut self, local: u32, now: Nanos) {

@@ -93,6 +93,7 @@ impl Workload {
                 self.heartbeat(peers, due.local, due.intended, now);
                 continue;
             } else if let Some(due) = self.schedule.take(now, self.times.to) {
+                self.tally.due += u64::from(self.measured(due.intended));
                 self.queue(due.local, due.intended);
                 due.local
             } else if let Some(local) = self.begin_loop(now) {

@@ -42,7 +42,7 @@ fn open_loop_sends_the_rate_exactly() {
         against(Manner::Echo, "-c 50 -R 1000 -d 1s --warmup 200ms --heartbeat 300ms --verify");
     let tally = &outcome.tally;
     assert_eq!((tally.requested, tally.established, tally.failed), (50, 50, 0));
-    assert_eq!((tally.sent, tally.received, tally.unanswered), (1000, 1000, 0));
+    assert_eq!((tally.due, tally.sent, tally.received, tally.unanswered), (1000, 1000, 1000, 0));
     assert_eq!((tally.verified, tally.corrupt, tally.duplicate, tally.reordered), (1000, 0, 0, 0));
     // Three or four beats of each connection begin in any second.
     assert!((150..=200).contains(&tally.pings_sent), "{}", tally.pings_sent);
@@ -63,7 +63,7 @@ fn poisson_is_about_the_rate() {
     let outcome = against(Manner::Echo, "-c 20 -R 2000 --arrival poisson -d 1s --warmup 100ms");
     let tally = &outcome.tally;
     assert!((1800..2200).contains(&tally.sent), "{}", tally.sent);
-    assert_eq!((tally.received, tally.unanswered), (tally.sent, 0));
+    assert_eq!((tally.due, tally.received, tally.unanswered), (tally.sent, tally.sent, 0));
 }
 
 #[test]
@@ -178,6 +178,20 @@ fn a_server_that_stops_reading() {
     assert!(tally.received <= 10 && tally.sent < 500, "{tally:?}");
     assert!(outcome.notes.iter().any(|note| note.contains("never sent")), "{:?}", outcome.notes);
     assert!(tally.errors.keys().all(|cause| cause.contains("close frame")), "{:?}", tally.errors);
+}
+
+/// A rate that no generator keeps: what it did not get to is counted, not forgotten.
+#[test]
+fn a_generator_that_is_too_slow() {
+    let server = Server::start(Manner::Echo);
+    let outcome = go(
+        &server,
+        "-c 2 -t 1 -R 10M -d 100ms --warmup 0ms --drain 100ms --size 9 --heartbeat off",
+    );
+    let tally = outcome.unwrap().tally;
+    assert_eq!(tally.due, 1_000_000);
+    assert!(tally.sent < 1_000_000, "{}", tally.sent);
+    assert_eq!(tally.received + tally.unanswered, 1_000_000);
 }
 
 #[test]
