@@ -144,6 +144,9 @@ impl Conn {
     /// The next event in the input; `None` when the rest is incomplete (and kept) or void.
     #[inline]
     pub fn next<'b>(&mut self, input: &mut Input<'b>, gear: &mut Gear) -> Option<Event<'b>> {
+        if input.rest().is_empty() && self.partial.is_none() {
+            return None;
+        }
         let message = self.next_whole(input, gear);
         if message.is_some() { message } else { self.next_rare(input, gear) }
     }

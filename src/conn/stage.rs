@@ -89,6 +89,16 @@ impl Stage {
         })
     }
 
+    /// The staged bytes when they are one run, as they nearly always are.
+    #[inline]
+    pub fn single<'a>(&'a self, input: &'a [u8]) -> Option<&'a [u8]> {
+        match self.parts.as_slice() {
+            [Part::Copied(range)] => Some(&self.bytes[range.clone()]),
+            [Part::InPlace(range)] => Some(&input[range.clone()]),
+            _ => None,
+        }
+    }
+
     /// Everything was written: forget it.
     #[inline]
     pub fn clear(&mut self, pool: &mut Pool) {

@@ -169,14 +169,11 @@ impl<N: Net, S> Core<N, S> {
     fn write_stage(&mut self, id: ConnId, input: &[u8]) {
         let at = self.precise.then(|| self.net.now());
         let Some(slot) = self.slab.get_mut(id) else { return };
-        let mut parts = [&[][..]; MAX_PARTS];
-        let mut count = 0;
-        for (place, part) in parts.iter_mut().zip(self.gear.stage.slices(input)) {
-            *place = part;
-            count += 1;
-        }
-        let offered: usize = parts[..count].iter().map(|part| part.len()).sum();
-        let written = match self.net.write(&mut slot.stream, &parts[..count]) {
+        let (sent, offered) = match self.gear.stage.single(input) {
+            Some(one) => (self.net.write(&mut slot.stream, &[one]), one.len()),
+            None => write_parts(&mut self.net, &mut slot.stream, self.gear.stage.slices(input)),
+        };
+        let written = match sent {
             Sent::Bytes(n) => n,
             Sent::Blocked => 0,
             Sent::Failed(why) => {
@@ -187,9 +184,7 @@ impl<N: Net, S> Core<N, S> {
         };
         slot.conn.settle(written, input, &mut self.gear);
         let owes = slot.conn.owes();
-        let counters = &self.all_counters[self.index];
-        counters.writes.add(1);
-        counters.bytes_out.add(written as u64);
+        count_write(self.counters(), written);
         if !owes {
             self.flushed.extend(at.map(|at| (id, at)));
         } else if written < offered {
@@ -205,26 +200,18 @@ impl<N: Net, S> Core<N, S> {
         loop {
             let at = self.precise.then(|| self.net.now());
             let Some(slot) = self.slab.get_mut(id) else { return };
-            let mut parts = [&[][..]; MAX_PARTS];
-            let mut count = 0;
-            for (place, part) in parts.iter_mut().zip(slot.conn.owed()) {
-                *place = part;
-                count += 1;
-            }
-            if count == 0 {
+            if slot.conn.pending() == 0 {
                 return;
             }
-            let offered: usize = parts[..count].iter().map(|part| part.len()).sum();
-            let written = match self.net.write(&mut slot.stream, &parts[..count]) {
+            let (sent, offered) = write_parts(&mut self.net, &mut slot.stream, slot.conn.owed());
+            let written = match sent {
                 Sent::Bytes(n) => n,
                 Sent::Blocked => 0,
                 Sent::Failed(why) => return slot.conn.handle_fault(End::Socket(why)),
             };
             slot.conn.paid(written, &mut self.gear);
             let owes = slot.conn.owes();
-            let counters = &self.all_counters[self.index];
-            counters.writes.add(1);
-            counters.bytes_out.add(written as u64);
+            count_write(self.counters(), written);
             if !owes {
                 self.flushed.extend(at.map(|at| (id, at)));
                 return;
@@ -250,9 +237,7 @@ impl<N: Net, S> Core<N, S> {
                     return false;
                 }
             }
-            let counters = &self.all_counters[self.index];
-            counters.writes.add(1);
-            counters.bytes_out.add(written as u64);
+            count_write(&self.all_counters[self.index], written);
         }
         if written == all {
             return true;
@@ -302,4 +287,26 @@ impl<N: Net, S> Core<N, S> {
         }
         self.queue(id);
     }
+}
+
+#[inline]
+fn count_write(counters: &Counters, bytes: usize) {
+    counters.writes.add(1);
+    counters.bytes_out.add(bytes as u64);
+}
+
+/// One write of the first parts; how many bytes that offered.
+fn write_parts<'a, N: Net>(
+    net: &mut N,
+    stream: &mut N::Stream,
+    slices: impl Iterator<Item = &'a [u8]>,
+) -> (Sent, usize) {
+    let mut parts = [&[][..]; MAX_PARTS];
+    let mut count = 0;
+    for (place, part) in parts.iter_mut().zip(slices) {
+        *place = part;
+        count += 1;
+    }
+    let parts = &parts[..count];
+    (net.write(stream, parts), parts.iter().map(|part| part.len()).sum())
 }
