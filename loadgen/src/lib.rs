@@ -4,7 +4,7 @@
 //! main          arguments -> Plan -> run -> judge -> report -> exit code
 //! report        the terminal's report and the result file; judge: may the figures be believed
 //! progress      the live line; reads what the threads publish, never asks them
-//! run           threads, phases, the embedded server
+//! run           threads, phases, the embedded server; interrupt: Ctrl-C
 //! workload      the client's App on a shard
 //! schedule      when each message is due; inflight: what is not answered yet
 //! payload heard what a message carries; what a subscriber heard of each publisher
@@ -25,6 +25,7 @@ pub mod cost;
 mod heard;
 pub mod human;
 mod inflight;
+pub mod interrupt;
 pub mod judge;
 pub mod measure;
 mod payload;

@@ -7,9 +7,10 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, error::ErrorKind};
 use loadgen::cli::plan::{JsonTo, Target};
 use loadgen::cli::{Args, Plan};
+use loadgen::interrupt;
 use loadgen::judge::{Judgement, Verdict, judge};
 use loadgen::report::{Finished, JsonSink, Style, to_json};
-use loadgen::run::run;
+use loadgen::run::run_until;
 
 /// The run could not be made, or its result not be written.
 const FAILED: u8 = 1;
@@ -38,7 +39,8 @@ fn drive() -> Result<Verdict, u8> {
     if !plan.quiet && matches!(plan.target, Target::Embedded { .. }) {
         say("no URL given: the server runs inside this process, on loopback");
     }
-    let outcome = run(&plan).map_err(|error| fail(FAILED, &error))?;
+    let stop = interrupt::watch().map_err(|error| fail(FAILED, &error))?;
+    let outcome = run_until(&plan, &stop).map_err(|error| fail(FAILED, &error))?;
     let judgement = judge(&plan, &outcome);
     let finished = Finished { plan: &plan, outcome: &outcome, judgement: &judgement };
     show(&plan, &judgement, finished).map_err(|error| fail(FAILED, &error))?;

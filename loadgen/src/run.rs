@@ -6,6 +6,7 @@ mod lead;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use plimsoll::config::{Config, ConfigError, Threads};
 use plimsoll::limits;
@@ -57,6 +58,9 @@ pub enum RunError {
         /// Why the first one failed.
         cause: String,
     },
+    /// Before the measured window.
+    #[error("interrupted before anything was measured")]
+    Interrupted,
     /// A thread could not be started, or ended by a panic.
     #[error("generator thread: {0}")]
     Thread(String),
@@ -64,6 +68,11 @@ pub enum RunError {
 
 /// Runs a plan and hands back what was measured. Blocks until it is over.
 pub fn run(plan: &Plan) -> Result<Outcome, RunError> {
+    run_until(plan, &AtomicBool::new(false))
+}
+
+/// As [`run`], but once `stop` is true the measured window ends, and what follows it in due order.
+pub fn run_until(plan: &Plan, stop: &AtomicBool) -> Result<Outcome, RunError> {
     let machine = this_machine();
     let limit = machine.open_files;
     let own = shards::plan(plan.threads, machine.cores, plan.connections, limit)?;
@@ -85,7 +94,7 @@ pub fn run(plan: &Plan) -> Result<Outcome, RunError> {
     let fleet = Fleet::launch(&task, &cells, own.capacity, config)?;
     let nowhere = || RunError::Thread("neither a URL nor a server inside".to_owned());
     let to = known.or_else(|| fleet.server_address()).ok_or_else(nowhere)?;
-    Lead { plan, task, to, notes, fleet }.through(cells)
+    Lead { plan, task, to, notes, fleet, stop }.through(cells)
 }
 
 /// A server that holds what the run asks for.

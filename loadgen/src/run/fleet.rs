@@ -17,7 +17,7 @@ use crate::cost::GENERATOR_THREADS;
 use crate::progress::LiveCell;
 use crate::workload::{Harvest, Mail, Task, Workload};
 
-/// Mails that a shard may owe to its reading: the main thread sends four in all.
+/// Mails that a shard may owe to its reading: the main thread sends five in all.
 const MAILBOX: usize = 16;
 
 /// Running threads. Dropping it stops them.

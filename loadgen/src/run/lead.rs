@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
@@ -21,6 +22,10 @@ use crate::workload::{self, Harvest, Mail, Notice, RoomCounts, Route, Step, Task
 const LOOK: Duration = Duration::from_millis(2);
 /// From the mail to the first connect or send, so that every shard has it in time.
 const HEAD_START: Duration = Duration::from_millis(20);
+/// How soon a stop is noticed.
+const NAP: Duration = Duration::from_millis(50);
+/// From the mail that ends the window early to its end.
+const NOTICE: Duration = Duration::from_millis(100);
 /// Failures without one success that end a run at once.
 const HOPELESS: u32 = 32;
 /// A failure without any success for so long ends it too.
@@ -37,6 +42,8 @@ pub(super) struct Lead<'a> {
     pub(super) to: SocketAddr,
     pub(super) notes: Vec<String>,
     pub(super) fleet: Fleet,
+    /// The user wants no more.
+    pub(super) stop: &'a AtomicBool,
 }
 
 impl Lead<'_> {
@@ -56,13 +63,17 @@ impl Lead<'_> {
         let mut phases = Phases { connect: connecting.elapsed(), ..Phases::default() };
         watch.connected();
 
-        let times = self.times();
+        let mut times = self.times();
         self.tell_all(&Mail::Start(Arc::new(times.clone())));
         progress.stage(Stage::WarmingUp);
         self.sleep_until(times.from);
+        if self.stopped() {
+            return Err(RunError::Interrupted);
+        }
         watch.window_begins();
         progress.stage(Stage::Measuring);
         self.sleep_until(times.to);
+        self.cut(&mut times);
         watch.window_ends();
         phases.warmup = Duration::from_nanos(times.from - times.start);
         phases.measure = Duration::from_nanos(times.to - times.from);
@@ -124,6 +135,9 @@ impl Lead<'_> {
         let mut first_failure = None;
         while self.board().iter().any(|notice| notice.step() < Step::Ready) {
             self.fleet.check()?;
+            if self.stopped() {
+                return Err(RunError::Interrupted);
+            }
             std::thread::sleep(LOOK);
             let now = Instant::now();
             let failed = self.sum(|notice| notice.failed.load(Relaxed));
@@ -180,8 +194,35 @@ impl Lead<'_> {
         }
     }
 
+    fn stopped(&self) -> bool {
+        self.stop.load(Relaxed)
+    }
+
+    /// Sleeps, but not beyond a stop.
     fn sleep_until(&self, at: Nanos) {
-        std::thread::sleep(self.task.instant(at).saturating_duration_since(Instant::now()));
+        let at = self.task.instant(at);
+        while !self.stopped() {
+            let left = at.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            std::thread::sleep(left.min(NAP));
+        }
+    }
+
+    /// A stop amid the measured window: it ends as soon as every shard can know.
+    fn cut(&mut self, times: &mut Times) {
+        let to = self.task.nanos(Instant::now() + NOTICE);
+        if !self.stopped() || to >= times.to {
+            return;
+        }
+        let wanted = Duration::from_nanos(times.to - times.from);
+        (times.to, times.until) = (to, to + (times.until - times.to));
+        self.tell_all(&Mail::Cut { to, until: times.until });
+        std::thread::sleep(NOTICE);
+        let measured = Duration::from_nanos(to - times.from).as_secs_f64();
+        let wanted = wanted.as_secs_f64();
+        self.notes.push(format!("interrupted: {measured:.1} s of {wanted:.1} s were measured"));
     }
 
     /// Waits for a step, but not beyond `limit`.

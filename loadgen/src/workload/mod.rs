@@ -253,6 +253,7 @@ impl App for Workload {
             Mail::Dial(route) => self.dial(route),
             Mail::GiveUp => self.give_up(),
             Mail::Start(times) => self.start(&times),
+            Mail::Cut { to, until } => (self.times.to, self.times.until) = (to, until),
             Mail::Close => self.close(now),
         }
         self.advance(peers, now);

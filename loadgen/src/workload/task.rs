@@ -146,6 +146,8 @@ pub(crate) enum Mail {
     GiveUp,
     /// Every shard is ready: send by these times.
     Start(Arc<Times>),
+    /// The measured window and the drain end earlier than planned, both still to come.
+    Cut { to: Nanos, until: Nanos },
     /// Close all connections.
     Close,
 }

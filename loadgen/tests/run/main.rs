@@ -6,13 +6,16 @@ mod raw;
 mod server;
 
 use std::net::SocketAddr;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use clap::Parser as _;
 use loadgen::cli::Args;
 use loadgen::measure::{Kind, Latency, Outcome};
-use loadgen::run::{RunError, run};
+use loadgen::run::{RunError, run, run_until};
 use raw::Answer;
+use rustix::process::{Pid, Signal, kill_process};
 use server::{Manner, Server};
 
 fn start(arguments: &str) -> Result<Outcome, RunError> {
@@ -192,6 +195,56 @@ fn a_generator_that_is_too_slow() {
     assert_eq!(tally.due, 1_000_000);
     assert!(tally.sent < 1_000_000, "{}", tally.sent);
     assert_eq!(tally.received + tally.unanswered, 1_000_000);
+}
+
+/// Ctrl-C amid the window: what was measured is whole and reported.
+#[test]
+fn a_run_can_be_cut_short() {
+    let server = Server::start(Manner::Echo);
+    let line = format!("loadgen ws://{}/ --quiet --no-pin -c 10 -R 500 -d 1m", server.address);
+    let plan = Args::try_parse_from(line.split(' ')).unwrap().plan().unwrap();
+    let begun = Instant::now();
+    let stop_after = |time: Duration| {
+        let stop = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                std::thread::sleep(time);
+                stop.store(true, Relaxed);
+            });
+            run_until(&plan, &stop)
+        })
+    };
+    let outcome = stop_after(Duration::from_secs(3)).unwrap();
+    let tally = &outcome.tally;
+    assert_eq!((tally.due, tally.received, tally.unanswered), (tally.sent, tally.sent, 0));
+    // Two seconds of warm-up, then about one.
+    let measured = outcome.phases.measure.as_secs_f64();
+    assert!((0.5..3.0).contains(&measured), "{measured} s");
+    assert!((tally.sent as f64 - 500.0 * measured).abs() <= 1.0, "{} in {measured} s", tally.sent);
+    assert!(outcome.notes.iter().any(|note| note.starts_with("interrupted: ")));
+    assert!(begun.elapsed() < Duration::from_secs(10));
+    let early = stop_after(Duration::from_millis(500)).err().unwrap();
+    assert!(matches!(early, RunError::Interrupted), "{early}");
+}
+
+/// The program itself: one SIGINT and the report comes, two and it is gone.
+#[test]
+fn control_c() {
+    let child = || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_loadgen"));
+        command.args(["-c", "5", "-R", "100", "-d", "1m", "--warmup", "0ms", "--no-pin"]);
+        command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap()
+    };
+    let (one, two) = (child(), child());
+    std::thread::sleep(Duration::from_secs(2));
+    let interrupt = |child: &Child| kill_process(Pid::from_child(child), Signal::INT).unwrap();
+    interrupt(&one);
+    interrupt(&two);
+    std::thread::sleep(Duration::from_millis(5));
+    interrupt(&two);
+    let report = String::from_utf8(one.wait_with_output().unwrap().stdout).unwrap();
+    assert!(report.contains("interrupted: ") && report.contains("latency"), "{report}");
+    assert_eq!(two.wait_with_output().unwrap().status.code(), Some(130));
 }
 
 #[test]
