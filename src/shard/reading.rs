@@ -26,7 +26,11 @@ impl<N: Net, A: App> Reactor<N, A> {
                     self.core.after(id);
                     self.tell_flushed();
                 }
-                self.read_turn(id);
+                // Whoever stands in the ready list has its turn there, once: a second entry for
+                // each report would give a flood more turns the longer it lasts.
+                if self.core.slab.get_mut(id).is_some_and(|slot| !slot.queued) {
+                    self.read_turn(id);
+                }
             }
         }
     }

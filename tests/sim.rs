@@ -1,0 +1,505 @@
+//! The shard's loop over a simulated network: the server's hub and a client App, both on the real
+//! reactor, in virtual time. Every run follows from its seed; a run that fails prints it.
+#![allow(clippy::unwrap_used)]
+
+#[path = "sim/net.rs"]
+mod net;
+#[path = "sim/talker.rs"]
+mod talker;
+#[path = "sim/world.rs"]
+mod world;
+
+use std::cell::RefCell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use net::{SimNet, Turn, run};
+use plimsoll::conn::{Settings, Side};
+use plimsoll::hub::{Common, Hub};
+use plimsoll::limits;
+use plimsoll::shard::{Counters, Limits, Place, Post, Reactor};
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use talker::{Plan, Report, Talker};
+use world::{Shared, Weather, World};
+
+const REQUEST: &[u8] = b"GET /echo HTTP/1.1\r\nHost: sim\r\nUpgrade: websocket\r\n\
+    Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
+    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+
+fn settings(side: Side) -> Settings {
+    Settings {
+        side,
+        max_message: limits::MAX_MESSAGE,
+        max_pending: 64 * 1024,
+        max_head: limits::MAX_HEAD,
+        pong_queue: limits::PONG_QUEUE,
+        frame_cost: limits::FRAME_COST,
+        handshake_timeout: limits::HANDSHAKE_TIMEOUT,
+        ping_interval: Some(limits::PING_INTERVAL),
+        pong_timeout: limits::PONG_TIMEOUT,
+        idle_timeout: None,
+        close_timeout: limits::CLOSE_TIMEOUT,
+    }
+}
+
+fn loop_limits() -> Limits {
+    Limits {
+        group_connections: 100_000,
+        shard_connections: 100_000,
+        buffered: limits::MAX_BUFFERED,
+        accepts_per_turn: 16,
+        mails_per_turn: 8,
+        read_buffer: 16 * 1024,
+    }
+}
+
+/// Server shards, numbered from 0.
+fn servers(world: &Shared, shards: usize, mailbox: usize) -> (Vec<Reactor<SimNet, Hub>>, Numbers) {
+    let counters: Arc<[Counters]> = (0..shards).map(|_| Counters::default()).collect();
+    let (nets, wakers): (Vec<_>, _) = (0..shards).map(|shard| SimNet::new(world, shard)).unzip();
+    let post = Post::new(mailbox, wakers);
+    let common = Arc::new(Common::new(shards, Vec::new(), Vec::new()));
+    let reactors = nets.into_iter().enumerate().map(|(index, net)| {
+        let hub = Hub::new(index, shards, Arc::clone(&common), Box::new(|_| ()));
+        let place = Place { index, post: post.clone(), counters: Arc::clone(&counters) };
+        let seed = Some(index as u64);
+        let settings = settings(Side::Server);
+        let mut reactor = Reactor::new(net, hub, settings, loop_limits(), place, seed);
+        reactor.listen().unwrap();
+        reactor
+    });
+    (reactors.collect(), Numbers(Arc::clone(&counters)))
+}
+
+/// What all server shards counted together.
+struct Numbers(Arc<[Counters]>);
+
+impl Numbers {
+    fn sum(&self, of: impl Fn(&Counters) -> u64) -> u64 {
+        self.0.iter().map(of).sum()
+    }
+
+    fn connections(&self) -> u64 {
+        self.sum(|c| c.connections.get())
+    }
+
+    fn ends(&self, name: &str) -> u64 {
+        let index = plimsoll::conn::End::NAMES.iter().position(|n| *n == name).unwrap();
+        self.sum(|c| c.ends[index].get())
+    }
+}
+
+/// A client shard with the number `shard`.
+fn client(
+    world: &Shared,
+    shard: usize,
+    plan: Plan,
+) -> (Reactor<SimNet, Talker>, Rc<RefCell<Report>>) {
+    let (net, waker) = SimNet::new(world, shard);
+    let post = Post::new(4, vec![waker]);
+    let counters: Arc<[Counters]> = [Counters::default()].into();
+    let (talker, report) = Talker::new(plan, world.borrow().instant());
+    let place = Place { index: 0, post, counters };
+    // Waits for nothing of its own before it reads: two ends that do would wait for each other.
+    let settings = Settings { max_pending: usize::MAX, ..settings(Side::Client) };
+    // Accepts nobody.
+    let limits = Limits { shard_connections: 0, ..loop_limits() };
+    let reactor = Reactor::new(net, talker, settings, limits, place, Some(99));
+    (reactor, report)
+}
+
+/// Runs one seed after the other and names the one that fails.
+fn seeds(range: std::ops::Range<u64>, mut one: impl FnMut(u64)) {
+    for seed in range {
+        if let Err(cause) = catch_unwind(AssertUnwindSafe(|| one(seed))) {
+            let cause = cause.downcast_ref::<String>().map_or("see above", String::as_str);
+            panic!("seed {seed} failed: {cause}");
+        }
+    }
+}
+
+fn turns<'a>(
+    servers: &'a mut [Reactor<SimNet, Hub>],
+    more: &'a mut [&mut Reactor<SimNet, Talker>],
+) -> Vec<&'a mut dyn Turn> {
+    let servers = servers.iter_mut().map(|reactor| reactor as &mut dyn Turn);
+    servers.chain(more.iter_mut().map(|reactor| &mut **reactor as &mut dyn Turn)).collect()
+}
+
+/// A plan that depends on the seed, and suits the weather: what is large takes long by 50 bytes.
+fn any_plan(rng: &mut StdRng, world: &Shared, path: &'static str) -> Plan {
+    let sizes = [vec![0, 12, 117], vec![100, 900, 1100, 3000], vec![10, 20_000, 70_000]];
+    let kinds = if world.borrow().weather.room.1 < 1000 { 2 } else { 3 };
+    Plan {
+        path,
+        connections: rng.random_range(1..12),
+        messages: rng.random_range(1..12),
+        window: rng.random_range(1..6),
+        sizes: sizes[rng.random_range(0..kinds)].clone(),
+        gap: Duration::from_micros([0, 3, 5000][rng.random_range(0..3)]),
+        broadcast: path != "/echo",
+        stays: false,
+    }
+}
+
+/// In any weather: every message comes back whole and in order, everybody leaves in peace, and
+/// nobody sleeps while there is something to do.
+#[test]
+fn nothing_is_lost_and_nothing_stalls() {
+    seeds(0..300, |seed| {
+        let world = World::new(seed, None);
+        let plan = any_plan(&mut StdRng::seed_from_u64(seed), &world, "/echo");
+        let shards = 1 + seed as usize % 2;
+        let (mut servers, numbers) = servers(&world, shards, 64);
+        let (mut client, report) = client(&world, shards, plan.clone());
+        let all = plan.connections as usize;
+        run(
+            &world,
+            &mut turns(&mut servers, &mut [&mut client]),
+            |_| (),
+            |_| report.borrow().ends.len() == all && numbers.connections() == 0,
+        );
+        let report = report.borrow();
+        let peace = |end: &&String| *end == "ClosedByUs(CloseCode(1000))";
+        assert_eq!(report.ends.iter().filter(peace).count(), all, "{:?}", report.ends);
+        assert_eq!(report.heard, u64::from(plan.connections * plan.messages));
+        assert_eq!(numbers.ends("closed_by_peer"), all as u64);
+        assert_eq!(numbers.sum(|c| c.buffered_bytes.get()), 0, "all memory came back");
+        // One when it is reported, one more as the ready list has its turn.
+        assert!(world.borrow().most_reads <= 2, "{} reads in a turn", world.borrow().most_reads);
+    });
+}
+
+/// Shards whose mailboxes hold one mail: what found no room is tried again, and everybody hears
+/// everybody, in each publisher's order.
+#[test]
+fn a_full_mailbox_loses_nothing() {
+    let mut refused = 0;
+    seeds(0..100, |seed| {
+        let mut rng = StdRng::seed_from_u64(seed);
+        let mut weather = Weather::any(&mut rng);
+        // A slow member would be closed: that is another test.
+        weather.room = (400_000, 500_000);
+        let world = World::new(seed, Some(weather));
+        let mut plan = any_plan(&mut rng, &world, "/broadcast/sim");
+        plan.sizes = vec![10, 300, 2000];
+        let (mut servers, numbers) = servers(&world, 3, 1);
+        let (mut client, report) = client(&world, 3, plan.clone());
+        let all = plan.connections as usize;
+        run(
+            &world,
+            &mut turns(&mut servers, &mut [&mut client]),
+            |_| (),
+            |_| report.borrow().ends.len() == all && numbers.connections() == 0,
+        );
+        let heard = plan.connections * plan.connections * plan.messages;
+        assert_eq!(report.borrow().heard, u64::from(heard));
+        refused += numbers.sum(|c| c.mails_refused.get());
+    });
+    assert!(refused > 20, "mailboxes were full {refused} times");
+}
+
+/// A peer that the test plays: sends what it has as its socket takes it, reads what comes.
+#[derive(Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each stands for itself, as on a real socket")]
+struct Raw {
+    half: usize,
+    to_send: Vec<u8>,
+    shut_after: bool,
+    heard: Vec<u8>,
+    ended: bool,
+    was_reset: bool,
+    gone: bool,
+}
+
+impl Raw {
+    fn dial(world: &Shared, to_send: Vec<u8>) -> Self {
+        let half = world.borrow_mut().connect(None).unwrap();
+        Self { half, to_send, ..Self::default() }
+    }
+
+    fn act(&mut self, world: &Shared) {
+        let mut world = world.borrow_mut();
+        if self.gone || !world.is_connected(self.half) {
+            return;
+        }
+        if !self.to_send.is_empty()
+            && let Some(n) = world.write(self.half, &self.to_send)
+        {
+            self.to_send.drain(..n);
+        }
+        if self.to_send.is_empty() && self.shut_after {
+            world.shut(self.half);
+        }
+        let mut buffer = [0; 4096];
+        loop {
+            match world.read(self.half, &mut [&mut buffer]) {
+                Ok(Some(0)) => break self.ended = true,
+                Ok(Some(n)) => self.heard.extend_from_slice(&buffer[..n]),
+                Ok(None) => break,
+                Err(()) => break self.was_reset = true,
+            }
+        }
+        if self.ended || self.was_reset {
+            world.close(self.half);
+            self.gone = true;
+        }
+    }
+
+    /// Resets the connection.
+    fn kill(&mut self, world: &Shared) {
+        if !std::mem::replace(&mut self.gone, true) {
+            world.borrow_mut().reset(self.half);
+        }
+    }
+}
+
+fn act_all<'a>(raws: impl IntoIterator<Item = &'a mut Raw>, world: &Shared) {
+    for raw in raws {
+        raw.act(world);
+    }
+}
+
+/// One masked frame with a key of zeros, which leaves the payload as it is.
+fn frame(opcode: u8, payload: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![0x80 | opcode];
+    match payload.len() {
+        short @ 0..126 => bytes.push(0x80 | short as u8),
+        long => {
+            bytes.push(0xfe);
+            bytes.extend(u16::try_from(long).unwrap().to_be_bytes());
+        }
+    }
+    bytes.extend([0; 4]);
+    bytes.extend_from_slice(payload);
+    bytes
+}
+
+/// Request, messages and FIN in one go: one edge for all of it, at most. Everything is read,
+/// answered as far as the peer takes it, and the connection is buried without any timer.
+#[test]
+fn data_and_fin_together() {
+    seeds(0..300, |seed| {
+        let mut rng = StdRng::seed_from_u64(seed);
+        let mut weather = Weather::any(&mut rng);
+        // All arrives at once, and leaves at once.
+        weather.room = (600_000, 600_000);
+        let world = World::new(seed, Some(weather));
+        let (mut servers, numbers) = servers(&world, 1, 4);
+        let messages = rng.random_range(0..20);
+        let size = [3, 500, 9000][rng.random_range(0..3)];
+        let mut bytes = REQUEST.to_vec();
+        for n in 0..messages {
+            bytes.extend(frame(2, &vec![n as u8; size]));
+        }
+        let polite = rng.random();
+        if polite {
+            bytes.extend(frame(8, &[3, 232]));
+        }
+        let mut raw = Raw { shut_after: true, ..Raw::dial(&world, bytes) };
+        run(
+            &world,
+            &mut turns(&mut servers, &mut []),
+            |world| raw.act(world),
+            |world| {
+                numbers.sum(|c| c.accepted.get()) > 0
+                    && numbers.connections() == 0
+                    && world.borrow().next_arrival().is_none()
+            },
+        );
+        assert!(world.borrow().now < Duration::from_secs(1), "a timer cleaned up");
+        assert_eq!(numbers.sum(|c| c.messages_in.get()), messages);
+        let name = if polite { "closed_by_peer" } else { "eof" };
+        assert_eq!(numbers.ends(name), 1);
+        raw.act(&world);
+        assert!(raw.ended && !raw.was_reset, "no answer was eaten by a reset");
+        let header = if size < 126 { 2 } else { 4 };
+        let head = raw.heard.windows(4).position(|w| w == b"\r\n\r\n").unwrap() + 4;
+        let close = if polite { 4 } else { 0 };
+        assert_eq!(raw.heard.len() - head, messages as usize * (header + size) + close);
+    });
+}
+
+/// A peer that always has more to read than anybody reads has one turn like all others: nobody
+/// else waits longer than the network and a few turns.
+#[test]
+fn a_flood_does_not_starve_others() {
+    seeds(0..4, |seed| {
+        let mut rng = StdRng::seed_from_u64(seed);
+        let mut weather = Weather::any(&mut rng);
+        weather.delay = (1, 50);
+        weather.room = (100_000, 200_000);
+        let world = World::new(seed, Some(weather));
+        let mut plan = any_plan(&mut rng, &world, "/echo");
+        plan.sizes = vec![20, 125];
+        plan.messages = 10;
+        plan.window = 1;
+        let (mut servers, numbers) = servers(&world, 1, 4);
+        let (mut client, report) = client(&world, 1, plan.clone());
+        let mut floods: Vec<_> = (0..3).map(|_| Raw::dial(&world, REQUEST.to_vec())).collect();
+        let kinds = [frame(10, b"unasked"), frame(2, &[7; 5000]), frame(9, b"ping")];
+        let all = plan.connections as usize;
+        run(
+            &world,
+            &mut turns(&mut servers, &mut [&mut client]),
+            |world| {
+                for (flood, kind) in floods.iter_mut().zip(&kinds) {
+                    flood.act(world);
+                    if !flood.heard.is_empty() {
+                        // More of it is on its way all the time, and each arrival is an edge.
+                        world.borrow_mut().flood(flood.half, kind);
+                        flood.heard.truncate(1);
+                    }
+                }
+            },
+            |_| report.borrow().ends.len() == all,
+        );
+        assert_eq!(report.borrow().heard, u64::from(plan.connections * plan.messages));
+        let reads = world.borrow().most_reads;
+        assert!(reads <= 2, "{reads} reads of one connection in a turn");
+        let slowest = report.borrow().slowest;
+        assert!(slowest < Duration::from_millis(1), "an echo took {slowest:?}");
+        assert!(numbers.sum(|c| c.bytes_in.get()) > 100_000, "the flood was read");
+    });
+}
+
+/// A full descriptor table: no going round in circles, no forgotten listener. Once there is room,
+/// whoever waits comes in.
+#[test]
+fn a_full_descriptor_table_recovers() {
+    seeds(0..60, |seed| {
+        let mut rng = StdRng::seed_from_u64(seed);
+        let mut weather = Weather::any(&mut rng);
+        weather.table = 5;
+        let world = World::new(seed, Some(weather));
+        let (mut servers, numbers) = servers(&world, 1, 4);
+        let mut raws: Vec<_> = (0..20).map(|_| Raw::dial(&world, REQUEST.to_vec())).collect();
+        let mut shards = turns(&mut servers, &mut []);
+        // Everybody stays for ten seconds: five are in, fifteen wait.
+        let over = |world: &Shared| world.borrow().now >= Duration::from_secs(10);
+        let mut alarm = Duration::ZERO;
+        let turns = run(
+            &world,
+            &mut shards,
+            |world| {
+                act_all(&mut raws, world);
+                alarm = world.borrow().now;
+            },
+            over,
+        );
+        assert_eq!(numbers.sum(|c| c.opened.get()), 5);
+        assert_eq!(world.borrow().waiting(), 15);
+        assert!(turns < 2000, "{turns} turns in {alarm:?} with nothing to do");
+        // They leave, one wave after the other; no new connection rings the listener's bell.
+        let mut left = 0;
+        run(
+            &world,
+            &mut shards,
+            |world| {
+                for raw in raws.iter_mut().filter(|raw| !raw.heard.is_empty() && !raw.shut_after) {
+                    raw.to_send.extend(frame(8, &[3, 232]));
+                    raw.shut_after = true;
+                    left += 1;
+                }
+                act_all(&mut raws, world);
+            },
+            |_| numbers.ends("closed_by_peer") == 20,
+        );
+        assert_eq!(left, 20);
+        assert_eq!(numbers.connections(), 0);
+    });
+}
+
+/// Hundreds leave at one blow, by FIN and by reset, while others come in: those are served at once,
+/// and every place is given back.
+#[test]
+fn accepts_go_on_while_hundreds_leave() {
+    seeds(0..20, |seed| {
+        let mut rng = StdRng::seed_from_u64(seed);
+        let mut weather = Weather::any(&mut rng);
+        weather.delay = (1, 200);
+        weather.room = (2000, 5000);
+        let world = World::new(seed, Some(weather));
+        let (mut servers, numbers) = servers(&world, 2, 4);
+        let greeting = [REQUEST, &frame(1, b"hello")[..]].concat();
+        let dial = || Raw::dial(&world, greeting.clone());
+        let mut old: Vec<_> = (0..300).map(|_| dial()).collect();
+        run(
+            &world,
+            &mut turns(&mut servers, &mut []),
+            |world| act_all(&mut old, world),
+            |_| numbers.sum(|c| c.messages_in.get()) == 300,
+        );
+        let began = world.borrow().now;
+        for raw in &mut old {
+            if rng.random() {
+                raw.kill(&world);
+            } else {
+                raw.shut_after = true;
+            }
+        }
+        let mut new: Vec<_> = (0..100).map(|_| dial()).collect();
+        run(
+            &world,
+            &mut turns(&mut servers, &mut []),
+            |world| act_all(old.iter_mut().chain(&mut new), world),
+            |_| numbers.connections() == 100 && numbers.sum(|c| c.messages_in.get()) == 400,
+        );
+        let took = world.borrow().now.saturating_sub(began);
+        assert!(took < Duration::from_millis(50), "it took {took:?}");
+        assert_eq!(numbers.ends("eof") + numbers.ends("socket_error"), 300);
+        assert!(new.iter().all(|raw| !raw.ended && !raw.was_reset));
+        assert_eq!(numbers.sum(|c| c.buffered_bytes.get()), 0);
+    });
+}
+
+/// Peers that sin, stop, trickle and reset among peers that talk: the talk goes on untouched, and
+/// all memory comes back.
+#[test]
+fn bad_neighbours_harm_nobody() {
+    seeds(0..150, |seed| {
+        let mut rng = StdRng::seed_from_u64(seed);
+        let world = World::new(seed, None);
+        let plan = any_plan(&mut rng, &world, "/echo");
+        let (mut servers, numbers) = servers(&world, 2, 4);
+        let (mut client, report) = client(&world, 2, plan.clone());
+        let noise = |rng: &mut StdRng| {
+            let mut bytes = REQUEST[..rng.random_range(0..=REQUEST.len())].to_vec();
+            for _ in 0..rng.random_range(0..6) {
+                let payload = vec![rng.random(); rng.random_range(0..20_000)];
+                bytes.extend(frame(rng.random_range(0..11), &payload));
+            }
+            bytes.truncate(bytes.len() - rng.random_range(0..=bytes.len().min(100)));
+            bytes
+        };
+        let mut bad: Vec<_> = (0..8).map(|_| Raw::dial(&world, noise(&mut rng))).collect();
+        let dates: Vec<_> =
+            (0..8).map(|_| Duration::from_micros(rng.random_range(0..30_000))).collect();
+        let all = plan.connections as usize;
+        run(
+            &world,
+            &mut turns(&mut servers, &mut [&mut client]),
+            |world| {
+                let now = world.borrow().now;
+                for (n, (raw, date)) in bad.iter_mut().zip(&dates).enumerate() {
+                    match n % 4 {
+                        0 if now >= *date => raw.kill(world),
+                        1 => raw.shut_after = true,
+                        // Reads nothing, says nothing more.
+                        2 if now >= *date => {}
+                        _ => raw.act(world),
+                    }
+                }
+            },
+            |_| report.borrow().ends.len() == all && numbers.connections() == 0,
+        );
+        let peace = |end: &&String| *end == "ClosedByUs(CloseCode(1000))";
+        let report = report.borrow();
+        assert_eq!(report.ends.iter().filter(peace).count(), all, "{:?}", report.ends);
+        assert_eq!(report.heard, u64::from(plan.connections * plan.messages));
+        assert_eq!(numbers.sum(|c| c.buffered_bytes.get()), 0);
+    });
+}
