@@ -262,8 +262,9 @@ impl Conn {
     pub fn end(mut self, gear: &mut Gear) -> End {
         self.release(gear);
         match self.phase {
-            Phase::CloseSent(end) | Phase::Finishing(end) | Phase::Gone(end) => *end,
-            Phase::Opening(_) | Phase::Open => End::Shutdown,
+            Phase::Finishing(end) | Phase::Gone(end) => *end,
+            // Nothing was answered yet: it was cut.
+            Phase::Opening(_) | Phase::Open | Phase::CloseSent(_) => End::Shutdown,
         }
     }
 

@@ -97,6 +97,12 @@ impl Launch {
         true
     }
 
+    /// Whether each shard has a descriptor table of its own: known once [`Group::ready`] returned.
+    /// If not, the limit of open files holds for all of them together.
+    pub fn parted(&self) -> bool {
+        !self.0.failed.load(Ordering::Acquire)
+    }
+
     /// Lets every shard that waits end: one of them could not be spawned.
     pub fn call_off(&self) {
         self.0.gate.call_off();
@@ -106,13 +112,13 @@ impl Launch {
     fn close_copies(&self) {
         let copies =
             std::mem::take(&mut *self.0.copies.lock().unwrap_or_else(PoisonError::into_inner));
-        if self.0.failed.load(Ordering::Acquire) {
+        if self.parted() {
+            os::close_copies(&copies);
+        } else {
             tracing::warn!(
                 "private descriptor tables are not to be had here: the open-file limit holds for \
                  all shards together"
             );
-        } else {
-            os::close_copies(&copies);
         }
     }
 }

@@ -25,8 +25,11 @@ const TIMER: Token = Token(usize::MAX - 2);
 /// Reports collected by one poll at most.
 const EVENTS: usize = 1024;
 
+/// The same where sends have times to keep: a batch of read turns must not last past them.
+const EVENTS_PRECISE: usize = 128;
+
 /// Closer than this a wait is not worth a timer and a sleep: poll without waiting, and come again.
-const SPIN: Duration = Duration::from_micros(15);
+const SPIN: Duration = Duration::from_micros(5);
 
 /// How sockets are made.
 #[derive(Clone, Debug)]
@@ -61,7 +64,9 @@ impl Sockets {
     /// Takes over a poll. Must be called on the thread that will use it, after tables have parted.
     pub fn new(poll: Poll, options: SocketOptions) -> io::Result<Self> {
         let timer = options.precise.then(|| Timer::new(&poll)).transpose()?;
-        Ok(Self { poll, events: Events::with_capacity(EVENTS), options, listener: None, timer })
+        let reports = if options.precise { EVENTS_PRECISE } else { EVENTS };
+        let events = Events::with_capacity(reports);
+        Ok(Self { poll, events, options, listener: None, timer })
     }
 }
 
