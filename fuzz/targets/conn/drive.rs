@@ -11,6 +11,7 @@ use plimsoll::conn::{
 use plimsoll::wire::close::CloseCode;
 use plimsoll::wire::frame::{Opcode, decode};
 use plimsoll::wire::handshake::{parse_request, write_switching};
+use plimsoll::wire::mask::Masker;
 
 const MAX_MESSAGE: usize = 1 << 17;
 const MAX_PENDING: usize = 1 << 16;
@@ -85,9 +86,9 @@ fn frames(side: Side, sent: &[u8]) -> Vec<Sent> {
         let masked = side == Side::Client;
         let header = decode(rest, masked).expect("we send right frames").expect("whole ones");
         let (payload, later) = rest[usize::from(header.size)..].split_at(header.len as usize);
-        let key = header.key.0;
-        let unmasked = payload.iter().zip(key.iter().cycle()).map(|(byte, key)| byte ^ key);
-        out.push((header.opcode, unmasked.collect()));
+        let mut unmasked = payload.to_vec();
+        Masker::detect().apply(header.key, &mut unmasked);
+        out.push((header.opcode, unmasked));
         rest = later;
     }
     out
@@ -211,7 +212,7 @@ impl<'a> Drive<'a> {
     }
 
     fn write(&mut self, input: &[u8]) {
-        let staged: Vec<u8> = self.gear.stage.slices(input).flatten().copied().collect();
+        let staged = self.gear.stage.slices(input).collect::<Vec<_>>().concat();
         assert_eq!(staged.len(), self.gear.stage.len());
         let owed = self.conn.owes();
         let most = staged.len();
@@ -236,7 +237,12 @@ impl<'a> Drive<'a> {
         let owed = self.conn.owed().map(<[u8]>::len).sum();
         assert_eq!(owed, self.conn.pending());
         let n = next_size(self.way.writes, &mut self.written, owed);
-        self.seen.sent.extend(self.conn.owed().flatten().take(n));
+        let mut left = n;
+        for slice in self.conn.owed() {
+            let taken = &slice[..left.min(slice.len())];
+            self.seen.sent.extend_from_slice(taken);
+            left -= taken.len();
+        }
         self.conn.paid(n, &mut self.gear);
     }
 

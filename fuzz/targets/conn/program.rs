@@ -6,7 +6,7 @@
 
 use plimsoll::conn::Side;
 use plimsoll::wire::frame::{MAX_HEADER, Opcode, encode};
-use plimsoll::wire::mask::Key;
+use plimsoll::wire::mask::{Key, Masker};
 
 use super::drive::{Way, peers_head};
 
@@ -71,7 +71,7 @@ fn step(op: u8) -> Step {
 
 /// The payload that `how` asks for: short ones come from the program, long ones are filled.
 fn payload(how: u8, program: &mut &[u8]) -> Vec<u8> {
-    let len = match how & 0x0f {
+    let len: usize = match how & 0x0f {
         short @ 0..=7 => return take(program, usize::from(short)),
         8 => 124,
         9 => 125,
@@ -84,7 +84,8 @@ fn payload(how: u8, program: &mut &[u8]) -> Vec<u8> {
     };
     // Code points of one to four bytes; cut short at the end unless the length happens to fit.
     let fill = if how & 0x10 == 0 { "x" } else { "aé€😀" };
-    let whole = fill.bytes().cycle().take(len).collect::<Vec<_>>();
+    let mut whole = fill.repeat(len.div_ceil(fill.len())).into_bytes();
+    whole.truncate(len);
     if how & 0x20 == 0 { String::from_utf8_lossy(&whole).into_owned().into_bytes() } else { whole }
 }
 
@@ -127,6 +128,7 @@ fn frame(fin: bool, opcode: Opcode, key: Option<Key>, payload: &[u8], out: &mut 
     let mut header = [0; MAX_HEADER];
     let size = encode(fin, opcode, payload.len(), key, &mut header);
     out.extend_from_slice(&header[..size]);
-    let key = key.unwrap_or_default().0;
-    out.extend(payload.iter().zip(key.iter().cycle()).map(|(byte, key)| byte ^ key));
+    let at = out.len();
+    out.extend_from_slice(payload);
+    Masker::detect().apply(key.unwrap_or_default(), &mut out[at..]);
 }
