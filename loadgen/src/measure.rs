@@ -27,7 +27,7 @@ pub enum Kind {
     Response,
     /// Actual send time to reply.
     Service,
-    /// Intended send time to actual send time.
+    /// Intended send time to actual send time of messages (idle mode: of pings).
     SendLag,
     /// Heartbeat or interleaved ping to its answer.
     Ping,

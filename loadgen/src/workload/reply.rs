@@ -119,7 +119,7 @@ impl Workload {
             self.tally.duplicate += 1;
             return;
         };
-        if unstamped {
+        if unstamped && self.manner.beats_only {
             self.record(Latency::SendLag, &entry, entry.sent - entry.intended);
         }
         let took = now.saturating_sub(entry.intended);

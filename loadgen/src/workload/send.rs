@@ -234,7 +234,13 @@ impl Workload {
             cell.lag.record(lag);
         };
         link.messages.stamp(&mut self.arena, at, link.current, &mut lag);
-        link.beats.stamp(&mut self.arena, at, NIL, &mut lag);
+        // Beside messages a heartbeat's lag is not theirs: it shows in the ping's own latency.
+        let beats_only = self.manner.beats_only;
+        link.beats.stamp(&mut self.arena, at, NIL, |beat| {
+            if beats_only {
+                lag(beat);
+            }
+        });
         if self.rooms.is_some() {
             link.messages.forget_stamped(&mut self.arena);
         }
