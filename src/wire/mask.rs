@@ -14,6 +14,7 @@ mod lookup;
 mod naive;
 #[cfg(target_arch = "aarch64")]
 mod neon;
+pub mod roofline;
 mod scalar;
 mod short;
 #[cfg(target_arch = "x86_64")]
