@@ -39,7 +39,7 @@ unsafe fn xor(key: u32, from: *const u8, to: *mut u8, len: usize) {
         if len <= 4 * 32 {
             xor_clamped::<__m256i, 4>(key, from, to, len);
         } else if len <= 4 * 64 {
-            xor_clamped::<__m512i, 4>(key, from, to, len);
+            xor_clamped::<__m256i, 8>(key, from, to, len);
         } else {
             xor_bulk::<__m512i>(key, from, to, len);
         }
