@@ -126,3 +126,55 @@ pub(super) fn unfinished(last: u32) -> Result<u32, InvalidUtf8> {
         (open, _) => Ok(last & (u32::MAX << (32 - 8 * open))),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every cut into three of valid text: no piece fails, and the end is whole.
+    #[test]
+    fn any_cut_of_valid_text() {
+        let text = "aé語😀z\u{10ffff}\u{800}\u{80}".repeat(4);
+        for first in 0..=text.len() {
+            for second in first..=text.len() {
+                let mut utf8 = Utf8::default();
+                let bytes = text.as_bytes();
+                for piece in [&bytes[..first], &bytes[first..second], &bytes[second..]] {
+                    assert_eq!(utf8.push(piece), Ok(()), "{first} {second}");
+                }
+                assert_eq!(utf8.finish(), Ok(()));
+            }
+        }
+    }
+
+    /// The piece that holds the offending byte fails, one byte at a time: for an impossible lead that
+    /// is the lead itself.
+    #[test]
+    fn fails_at_the_offending_byte() {
+        let cases: [(&[u8], usize); 9] = [
+            (b"a\x80", 1),
+            (b"a\xc0", 1),
+            (b"\xf5", 0),
+            (b"\xc3\x28", 1),
+            (b"\xe0\x9f", 1),
+            (b"\xed\xa0", 1),
+            (b"\xf4\x90", 1),
+            (b"\xf0\x9f\x98\x41", 3),
+            (b"\xe8\xaa\x9e\xff", 3),
+        ];
+        for (text, offending) in cases {
+            let mut utf8 = Utf8::default();
+            let failed = text.iter().position(|byte| utf8.push(&[*byte]).is_err());
+            assert_eq!(failed, Some(offending), "{text:02x?}");
+        }
+    }
+
+    #[test]
+    fn an_unfinished_end_is_invalid_and_the_state_starts_anew() {
+        let mut utf8 = Utf8::default();
+        assert_eq!(utf8.push("語".as_bytes().split_at(2).0), Ok(()));
+        assert_eq!(utf8.finish(), Err(InvalidUtf8));
+        assert_eq!(utf8.push(b"plain"), Ok(()));
+        assert_eq!(utf8.finish(), Ok(()));
+    }
+}

@@ -191,6 +191,30 @@ fn every_short_length_at_every_alignment() {
     }
 }
 
+/// Payloads that fill their allocation: a sanitizer sees any read or write beside them.
+#[test]
+fn whole_allocations() {
+    for masker in maskers() {
+        for len in 0..if cfg!(miri) { 70 } else { 600 } {
+            for (character, filler) in [("a", "b"), ("ж", "a"), ("語", "a"), ("😀", "a")] {
+                let mut text = character.repeat(len / character.len());
+                text += &filler.repeat(len - text.len());
+                let mut data = naive::xor(KEY.0, text.as_bytes()).into_boxed_slice();
+                let mut to = vec![0; len].into_boxed_slice();
+                let mut utf8 = Utf8::default();
+                assert_eq!(masker.copy_text(KEY, &data, &mut to, &mut utf8), Ok(()));
+                assert!(&*to == text.as_bytes());
+                masker.copy(KEY, &data, &mut to);
+                assert!(&*to == text.as_bytes());
+                assert_eq!(masker.apply_text(KEY, &mut data, &mut utf8), Ok(()));
+                assert!(&*data == text.as_bytes());
+                masker.apply(KEY, &mut to);
+                assert!(&*to == naive::xor(KEY.0, text.as_bytes()));
+            }
+        }
+    }
+}
+
 #[test]
 fn two_halves_make_the_whole() {
     let payload: Vec<u8> = (0..300u32).map(|i| (i * 31) as u8).collect();
