@@ -7,9 +7,9 @@
 //! How it may mislead: the targets were set on a Zen 5. A CPU that stores 32 bytes a cycle (Zen 4)
 //! has a roofline of only twice any 16-byte loop, so rows that ask for more than twice
 //! tungstenite's speed at 1 KiB and above are out of reach there; the table prints the roofline's
-//! own ratio beside them. tungstenite's mask is private and timed by difference, which makes it look
-//! dearer at 20 B than it is; tokio-websockets' is private too, and lost in the noise of receiving,
-//! so it is shown and not judged. See `packed::peers`.
+//! own ratio beside them. tungstenite's mask is private and timed by difference, which makes it
+//! look dearer at 20 B than it is; tokio-websockets' is private too, and lost in the noise of
+//! receiving, so it is shown and not judged. See `packed::peers`.
 #![allow(missing_docs, reason = "a program")]
 #![allow(clippy::print_stdout, reason = "its output is its purpose")]
 
@@ -131,10 +131,9 @@ fn of_roofline(table: &mut Table) {
         let packed = RefCell::new(Packed::new(lengths));
         for masker in levels() {
             let target = match (masker.level(), len < 64 * KIB) {
-                (Level::Avx512, true) => 0.90,
                 (Level::Avx512, false) => 0.97,
+                (Level::Avx512, true) | (Level::Avx2, false) => 0.90,
                 (Level::Avx2, true) => 0.75,
-                (Level::Avx2, false) => 0.90,
                 (_, true) => 0.37,
                 _ => continue,
             };
@@ -203,18 +202,19 @@ fn against_tungstenite(table: &mut Table) {
         }
         let packed = RefCell::new(Packed::new(lengths));
         let masker = Masker::detect();
-        let [masked, plain] = tungstenite_works(&packed);
+        let [with_mask, without] = tungstenite_works(&packed);
         let ns = medians(vec![
             over(&packed, move |payload, key| masker.apply(key, payload)),
-            masked,
-            plain,
+            with_mask,
+            without,
             over(&packed, |payload, _| roofline::invert(payload)),
         ]);
         let peer = ns[1] - ns[2];
-        let mut note = format!("{:.2} against {peer:.2} ns", ns[0]);
-        if matches!(lengths, Lengths::Fixed(KIB..)) {
-            note += &format!("; the roofline's own ratio is {:.2}", peer / ns[3]);
-        }
+        let bound = match lengths {
+            Lengths::Fixed(KIB..) => format!("; the roofline's own ratio is {:.2}", peer / ns[3]),
+            _ => String::new(),
+        };
+        let note = format!("{:.2} against {peer:.2} ns{bound}", ns[0]);
         table.row(&what, peer / ns[0], target, &note);
     }
 }
@@ -290,7 +290,7 @@ fn with_header(table: &mut Table) {
         let packed = RefCell::new(Packed::new(lengths));
         let buffers = RefCell::new(Packed::buffers(lengths));
         let masker = Masker::detect();
-        let [masked, plain] = tungstenite_works(&packed);
+        let [with_mask, without] = tungstenite_works(&packed);
         let ns = medians(vec![
             Box::new(|| {
                 let mut buffers = buffers.borrow_mut();
@@ -300,8 +300,8 @@ fn with_header(table: &mut Table) {
                 let mut buffers = buffers.borrow_mut();
                 buffers.iter_mut().map(|b| tungstenite_headers(b.wire())).sum()
             }),
-            masked,
-            plain,
+            with_mask,
+            without,
         ]);
         let peer = ns[1] + ns[2] - ns[3];
         let note = format!("{:.2} against {:.2} + {:.2} ns", ns[0], ns[1], ns[2] - ns[3]);

@@ -1,8 +1,8 @@
 //! Frames as a read leaves them: packed header to payload, so that payloads begin anywhere.
 //!
 //! How it may mislead: the lengths of one plan come back each time the plan does, and a branch
-//! predictor learns some thousands of them. So random lengths have many plans over one buffer, which
-//! stays in the first-level cache while the lengths go on changing.
+//! predictor learns some thousands of them. So random lengths have many plans over one buffer,
+//! which stays in the first-level cache while the lengths go on changing.
 #![allow(dead_code, reason = "each benchmark takes its part")]
 
 #[cfg(feature = "server")]
@@ -157,7 +157,7 @@ impl Packed {
     }
 
     /// Hands each payload of the next plan, with its key, to `work`. Gives how many.
-    #[inline(always)]
+    #[inline]
     pub(crate) fn walk(&mut self, mut work: impl FnMut(&mut [u8], Key)) -> usize {
         self.turn = (self.turn + 1) % self.plans.len();
         let plan = &self.plans[self.turn];

@@ -147,8 +147,8 @@ mod tests {
         }
     }
 
-    /// The piece that holds the offending byte fails, one byte at a time: for an impossible lead that
-    /// is the lead itself.
+    /// The piece that holds the offending byte fails, one byte at a time: for an impossible lead
+    /// that is the lead itself.
     #[test]
     fn fails_at_the_offending_byte() {
         let cases: [(&[u8], usize); 9] = [
