@@ -84,6 +84,7 @@ impl Buffer {
 pub struct Pool {
     free: [Vec<Buffer>; CLASSES],
     lent: usize,
+    kept: usize,
 }
 
 impl Pool {
@@ -94,8 +95,9 @@ impl Pool {
     }
 
     /// Bytes of capacity lying free.
+    #[inline]
     pub fn kept(&self) -> usize {
-        self.free.iter().flatten().map(|b| b.bytes.len()).sum()
+        self.kept
     }
 
     /// An empty buffer for at least `need` bytes; for `hope` bytes if such a one lies free.
@@ -105,6 +107,7 @@ impl Pool {
         let found = (wish..CLASSES.min(wish + 2))
             .chain(least..wish.min(CLASSES))
             .find_map(|class| self.free[class].pop());
+        self.kept -= found.as_ref().map_or(0, |buffer| buffer.bytes.len());
         let buffer = found.unwrap_or_else(|| allocate(need));
         self.lent += buffer.bytes.len();
         buffer
@@ -132,6 +135,7 @@ impl Pool {
             && class_capacity(class) == buffer.capacity()
             && (self.free[class].len() + 1) * size <= KEEP_PER_CLASS.max(size)
         {
+            self.kept += size;
             self.free[class].push(buffer);
         }
     }

@@ -12,6 +12,9 @@ use super::settings::{Settings, Tick};
 use super::stage::Stage;
 use crate::wire::mask::{Key, Masker};
 
+/// Boxes of incomplete things kept for reuse, 200 KiB of them.
+const KEEP_PARTIALS: usize = 1024;
+
 /// Tools and memory of one shard. Not `Send`: it stays on its thread.
 #[derive(Debug)]
 pub struct Gear {
@@ -25,11 +28,14 @@ pub struct Gear {
     pub stage: Stage,
     /// Messages that were sent, since the loop last asked.
     pub sent: u64,
+    /// Upgrades that were refused, since the loop last asked.
+    pub refused: u64,
     /// The coarse clock, set by the loop.
     pub now: Tick,
     #[expect(clippy::vec_box, reason = "the box itself moves into a connection and back")]
     pub(super) partials: Vec<Box<Partial>>,
     shared: Rc<Cell<usize>>,
+    heads: Rc<Cell<usize>>,
     keys: StdRng,
 }
 
@@ -43,9 +49,11 @@ impl Gear {
             pool: Pool::default(),
             stage: Stage::default(),
             sent: 0,
+            refused: 0,
             now: Tick(0),
             partials: Vec::new(),
             shared: Rc::new(Cell::new(0)),
+            heads: Rc::new(Cell::new(0)),
             keys,
         }
     }
@@ -68,9 +76,26 @@ impl Gear {
         &self.shared
     }
 
+    /// Gives a box of incomplete things back; a crowd's worth of them is kept, not more.
+    pub(super) fn keep(&mut self, partial: Box<Partial>) {
+        if self.partials.len() < KEEP_PARTIALS {
+            self.partials.push(partial);
+        }
+    }
+
+    /// Bytes of memory kept ready for use: free buffers, boxes, the stage.
+    pub fn kept(&self) -> usize {
+        self.pool.kept() + self.partials.len() * size_of::<Partial>() + self.stage.capacity()
+    }
+
+    /// The count of bytes that unfinished heads hold.
+    pub(super) fn heads(&self) -> &Rc<Cell<usize>> {
+        &self.heads
+    }
+
     /// Bytes held for slow peers and half-received messages.
     #[inline]
     pub fn buffered(&self) -> usize {
-        self.pool.lent() + self.shared.get()
+        self.pool.lent() + self.shared.get() + self.heads.get()
     }
 }

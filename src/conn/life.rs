@@ -43,6 +43,7 @@ impl Conn {
         let mut bytes = Vec::with_capacity(512);
         refusal.write(&mut bytes);
         gear.stage.copy(&bytes);
+        gear.refused += 1;
         self.finish(End::Refused(refusal.name()), gear);
     }
 
@@ -104,8 +105,13 @@ impl Conn {
     pub fn paid(&mut self, n: usize, gear: &mut Gear) {
         let Some(outbox) = &mut self.outbox else { return };
         if n > 0 {
-            // A peer that reads is alive, even while its own bytes wait behind the water mark.
+            // A peer that reads is alive and busy, even while its own bytes wait behind the mark.
             self.heard = gear.now;
+            self.message = gear.now;
+            if matches!(self.phase, Phase::Finishing(_)) {
+                self.deadline = gear.now.plus(gear.settings.close_timeout);
+                self.deadline_moved = true;
+            }
         }
         outbox.advance(n, &mut gear.pool);
         if let Some((len, data)) = outbox.held_pong() {
@@ -217,7 +223,7 @@ impl Conn {
         }
         if let Some(mut partial) = self.partial.take() {
             partial.release(gear);
-            gear.partials.push(partial);
+            gear.keep(partial);
         }
     }
 
@@ -225,9 +231,13 @@ impl Conn {
         self.phase = Phase::Gone(Box::new(end));
     }
 
-    /// The peer's FIN.
+    /// The peer's FIN. One that has said its close may still read what it is owed.
     pub fn handle_eof(&mut self) {
-        self.leave(End::Eof);
+        if matches!(self.phase, Phase::Finishing(_)) && self.outbox.is_some() {
+            self.peer_done = true;
+        } else {
+            self.leave(End::Eof);
+        }
     }
 
     /// The socket failed.
@@ -247,11 +257,16 @@ impl Conn {
 
     /// What to do with the socket now.
     #[inline]
-    pub fn step(&mut self) -> Step {
+    pub fn step(&mut self, gear: &Gear) -> Step {
         match self.phase {
             Phase::Gone(_) => Step::Close,
+            Phase::Finishing(_) if self.outbox.is_none() && self.peer_done => {
+                self.leave(End::Eof);
+                Step::Close
+            }
             Phase::Finishing(_) if self.outbox.is_none() && !self.shut => {
                 self.shut = true;
+                self.set_deadline(gear.now.plus(gear.settings.close_timeout));
                 Step::Finish
             }
             _ => Step::Stay,
@@ -263,6 +278,7 @@ impl Conn {
         self.release(gear);
         match self.phase {
             Phase::Finishing(end) | Phase::Gone(end) => *end,
+            Phase::CloseSent(end) if end.is_verdict() => *end,
             // Nothing was answered yet: it was cut.
             Phase::Opening(_) | Phase::Open | Phase::CloseSent(_) => End::Shutdown,
         }
@@ -270,13 +286,17 @@ impl Conn {
 
     /// Bytes it holds: what it owes and what is half received.
     pub fn memory(&self) -> usize {
-        self.pending() + self.partial.as_ref().map_or(0, |partial| partial.memory())
+        let head = match &self.phase {
+            Phase::Opening(opening) => opening.memory(),
+            _ => 0,
+        };
+        head + self.pending() + self.partial.as_ref().map_or(0, |partial| partial.memory())
     }
 
     fn release(&mut self, gear: &mut Gear) {
         if let Some(mut partial) = self.partial.take() {
             partial.release(gear);
-            gear.partials.push(partial);
+            gear.keep(partial);
         }
         if let Some(mut outbox) = self.outbox.take() {
             Outbox::release(&mut outbox, &mut gear.pool);
@@ -284,6 +304,15 @@ impl Conn {
     }
 
     // Time.
+
+    /// Its bytes wait because we do not read: neither its silence nor its idleness counts. `deaf`:
+    /// not even a pong could have been read for a reason of ours.
+    pub fn excuse(&mut self, deaf: bool, gear: &Gear) {
+        self.message = gear.now;
+        if deaf {
+            self.heard = gear.now;
+        }
+    }
 
     /// The deadline, if it moved since the last call; the loop then sets its wheel.
     #[inline]
@@ -294,6 +323,12 @@ impl Conn {
     fn set_deadline(&mut self, at: Tick) {
         self.deadline = at;
         self.deadline_moved = true;
+    }
+
+    /// Whether [`Conn::handle_deadline`] would end it now. Bytes that arrived but were not read yet
+    /// may change that: read first.
+    pub fn is_overdue(&self, gear: &Gear) -> bool {
+        gear.now >= self.deadline && (!self.is_open() || self.pinged != Tick(0))
     }
 
     /// The clock passed the deadline, or came near it. True if a ping was staged.

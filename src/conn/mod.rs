@@ -72,17 +72,18 @@ pub struct Conn {
     deadline: Tick,
     deadline_moved: bool,
     shut: bool,
+    peer_done: bool,
 }
 
 impl Conn {
     /// The server's end of a fresh TCP connection.
     pub fn server(gear: &Gear) -> Self {
-        Self::new(Opening::default(), gear)
+        Self::new(Opening::server(gear.heads()), gear)
     }
 
     /// The client's end of a TCP connection that is being made; [`Conn::ask`] once it stands.
     pub fn client(upgrade: Rc<Upgrade>, gear: &Gear) -> Self {
-        Self::new(Opening::client(upgrade), gear)
+        Self::new(Opening::client(upgrade, gear.heads()), gear)
     }
 
     fn new(opening: Opening, gear: &Gear) -> Self {
@@ -96,6 +97,7 @@ impl Conn {
             deadline: gear.now.plus(gear.settings.handshake_timeout),
             deadline_moved: true,
             shut: false,
+            peer_done: false,
         }
     }
 
@@ -344,7 +346,7 @@ impl Conn {
     #[inline]
     fn tidy(&mut self, gear: &mut Gear) {
         if let Some(partial) = self.partial.take_if(|p| p.is_empty()) {
-            gear.partials.push(partial);
+            gear.keep(partial);
         }
     }
 

@@ -1,6 +1,7 @@
 //! The upgrade, both sides, resumable: a head is gathered as it trickles in and searched only once.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::rc::Rc;
 
 use super::input::Input;
@@ -37,8 +38,40 @@ impl Upgrade {
 /// A handshake under way.
 #[derive(Debug, Default)]
 pub struct Opening {
-    head: Vec<u8>,
+    head: Kept,
     pub(super) asked: Option<Asked>,
+}
+
+/// Bytes of a head that came in pieces, counted in the shard's total for as long as they are here.
+#[derive(Debug, Default)]
+struct Kept {
+    bytes: Vec<u8>,
+    total: Rc<Cell<usize>>,
+}
+
+impl Kept {
+    /// Appends, with room for `most` bytes in all and never more.
+    fn extend(&mut self, more: &[u8], most: usize) {
+        let before = self.bytes.capacity();
+        let need = self.bytes.len() + more.len();
+        if need > before {
+            let room = (2 * need).min(most).max(need);
+            self.bytes.reserve_exact(room - self.bytes.len());
+            self.total.set(self.total.get() + self.bytes.capacity() - before);
+        }
+        self.bytes.extend_from_slice(more);
+    }
+
+    fn take(&mut self) -> Vec<u8> {
+        self.total.set(self.total.get() - self.bytes.capacity());
+        std::mem::take(&mut self.bytes)
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        self.take();
+    }
 }
 
 /// Client: what was asked, and what the answer must prove.
@@ -54,9 +87,20 @@ pub(super) struct TooLarge;
 
 impl Opening {
     /// Client: will ask for `upgrade` once TCP is there.
-    pub fn client(upgrade: Rc<Upgrade>) -> Self {
+    pub fn client(upgrade: Rc<Upgrade>, total: &Rc<Cell<usize>>) -> Self {
         let asked = Asked { upgrade, accept: AcceptKey([0; 28]) };
-        Self { head: Vec::new(), asked: Some(asked) }
+        Self { asked: Some(asked), ..Self::server(total) }
+    }
+
+    /// Server: waits for a request. `total` counts the head's bytes while they are kept.
+    pub fn server(total: &Rc<Cell<usize>>) -> Self {
+        let head = Kept { bytes: Vec::new(), total: Rc::clone(total) };
+        Self { head, asked: None }
+    }
+
+    /// Bytes kept.
+    pub(super) fn memory(&self) -> usize {
+        self.head.bytes.capacity()
     }
 
     /// Takes bytes up to the end of the head: borrowed when all of it came in one read.
@@ -65,7 +109,7 @@ impl Opening {
         input: &mut Input<'b>,
         limit: usize,
     ) -> Result<Option<Cow<'b, [u8]>>, TooLarge> {
-        let before = self.head.len();
+        let before = self.head.bytes.len();
         if before == 0
             && let Some(end) = head_end(input.rest(), 0)
         {
@@ -76,9 +120,9 @@ impl Opening {
             };
         }
         let fits = input.rest().len().min(limit + 1 - before);
-        self.head.extend_from_slice(&input.rest()[..fits]);
-        let end = head_end(&self.head, before);
-        if end.unwrap_or(self.head.len()) > limit {
+        self.head.extend(&input.rest()[..fits], limit + 1);
+        let end = head_end(&self.head.bytes, before);
+        if end.unwrap_or(self.head.bytes.len()) > limit {
             return Err(TooLarge);
         }
         let Some(end) = end else {
@@ -86,8 +130,9 @@ impl Opening {
             return Ok(None);
         };
         input.take(end - before);
-        self.head.truncate(end);
-        Ok(Some(Cow::Owned(std::mem::take(&mut self.head))))
+        let mut head = self.head.take();
+        head.truncate(end);
+        Ok(Some(Cow::Owned(head)))
     }
 }
 
@@ -115,6 +160,25 @@ mod tests {
             assert_eq!(head.as_deref(), Some(HEAD), "cut at {cut}");
             assert_eq!(left, b"abc", "cut at {cut}");
         }
+    }
+
+    #[test]
+    fn what_is_kept_is_counted_and_bounded() {
+        let total = Rc::new(Cell::new(0));
+        let mut opening = Opening::server(&total);
+        for _ in 0..99 {
+            let mut byte = *b"a";
+            assert!(opening.gather(&mut Input::new(&mut byte, 0), 99).unwrap().is_none());
+            assert_eq!(total.get(), opening.memory());
+        }
+        assert!((99..=100).contains(&total.get()), "{} bytes for 99", total.get());
+        drop(opening);
+        assert_eq!(total.get(), 0);
+        let mut opening = Opening::server(&total);
+        for byte in HEAD {
+            opening.gather(&mut Input::new(&mut [*byte], 0), 99).unwrap();
+        }
+        assert_eq!(total.get(), 0, "a head that was handed out is not kept any more");
     }
 
     #[test]

@@ -37,6 +37,11 @@ impl Stage {
         self.len
     }
 
+    /// Bytes of memory it keeps.
+    pub fn capacity(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// Whether there is nothing to send.
     #[inline]
     pub fn is_empty(&self) -> bool {

@@ -22,23 +22,36 @@ impl<N: Net, A: App> Reactor<N, A> {
             self.rejoin();
         }
         for _ in 0..self.limits.accepts_per_turn {
-            if !self.listener_ready {
+            if !self.listener_ready || !self.accept_one() {
                 return;
             }
-            match self.core.net.accept() {
-                Accepted::One(stream) => self.admit(stream),
-                Accepted::Empty => {
-                    self.listener_ready = false;
-                    self.leave_when_full();
-                }
-                Accepted::Full => {
-                    self.counters().accept_errors.add(1);
-                    self.accept_after = Some(self.now + TICK);
-                    return;
-                }
-                Accepted::Failed => self.counters().accept_errors.add(1),
-            }
         }
+    }
+
+    /// One accept; false if there is no use in another one now.
+    pub(super) fn accept_one(&mut self) -> bool {
+        match self.core.net.accept() {
+            Accepted::One(stream) => self.admit(stream),
+            Accepted::Empty => {
+                self.listener_ready = false;
+                if self.core.slab.len() >= self.room {
+                    self.leave_group();
+                }
+                return false;
+            }
+            Accepted::Full => {
+                self.counters().accept_errors.add(1);
+                self.accept_after = Some(self.now + TICK);
+                // Others may have room. A shard alone keeps its queue and waits for its own.
+                if self.place.counters.len() > 1 {
+                    self.room = self.core.slab.len();
+                    self.leave_group();
+                }
+                return false;
+            }
+            Accepted::Failed => self.counters().accept_errors.add(1),
+        }
+        true
     }
 
     /// Takes a connection in, or tells it why not.
@@ -56,7 +69,6 @@ impl<N: Net, A: App> Reactor<N, A> {
         let conn = Conn::server(&self.core.gear);
         self.core.admit(Slot::new(stream, conn, None));
         if let Some(refusal) = refusal {
-            self.counters().refused.add(1);
             self.counters().turned_away.add(1);
             if let Some(slot) = self.core.slab.get_mut(id) {
                 slot.turned_away = true;
@@ -66,7 +78,10 @@ impl<N: Net, A: App> Reactor<N, A> {
         }
     }
 
-    pub(super) fn refusal(&self) -> Option<Refusal> {
+    fn refusal(&self) -> Option<Refusal> {
+        if self.draining.is_some() {
+            return Some(Refusal::ShuttingDown);
+        }
         let sum =
             |of: fn(&Counters) -> u64| self.place.counters.iter().map(of).sum::<u64>() as usize;
         let limit = self.limits.group_connections;
@@ -79,19 +94,22 @@ impl<N: Net, A: App> Reactor<N, A> {
     }
 
     /// A shard that is full would strand its share of new connections: it leaves the group.
-    pub(super) fn leave_when_full(&mut self) {
-        if self.listening && self.core.slab.len() >= self.limits.shard_connections {
+    fn leave_group(&mut self) {
+        if self.listening {
             self.core.net.unlisten();
             self.listening = false;
+            self.listener_ready = false;
             self.accept_after = Some(self.now + TICK);
         }
     }
 
-    pub(super) fn rejoin(&mut self) {
-        let room = self.core.slab.len() < self.limits.shard_connections * 97 / 100;
+    /// Back once some room is free, not for one place: each leave resets what is queued.
+    fn rejoin(&mut self) {
         let wanted = self.limits.shard_connections > 0 && self.draining.is_none();
-        if room && wanted && self.core.net.listen().is_ok() {
+        let some = self.core.slab.len() < self.room - self.room / 32;
+        if some && wanted && self.core.net.listen().is_ok() {
             self.listening = true;
+            self.room = self.limits.shard_connections;
         } else if wanted {
             self.accept_after = Some(self.now + TICK);
         }

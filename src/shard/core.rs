@@ -273,10 +273,11 @@ impl<N: Net, S> Core<N, S> {
         } else if slot.paused_by_debt && pending <= mark / 2 {
             slot.paused_by_debt = false;
         }
+        let step = slot.conn.step(&self.gear);
         if let Some(at) = slot.conn.take_deadline() {
             self.wheel.arm(id.index, at);
         }
-        match slot.conn.step() {
+        match step {
             Step::Stay => {}
             Step::Finish => self.net.finish(&mut slot.stream),
             Step::Close => {

@@ -164,6 +164,13 @@ impl<A: App + 'static> Group<A> {
     where
         F: Fn(usize) -> A + Send + Sync + 'static,
     {
+        Self::try_spawn(spec, launch, make).inspect_err(|_| launch.call_off())
+    }
+
+    fn try_spawn<F>(spec: &Spec, launch: &Launch, make: F) -> io::Result<Self>
+    where
+        F: Fn(usize) -> A + Send + Sync + 'static,
+    {
         let polls: Vec<Poll> = (0..spec.shards).map(|_| Poll::new()).collect::<io::Result<_>>()?;
         let wakers = polls
             .iter()
@@ -190,8 +197,7 @@ impl<A: App + 'static> Group<A> {
                 let started = start(poll, &spec, place, core, &shared.0, &shared.1);
                 run(started, &tell)
             };
-            let thread = Builder::new().name(name).spawn(body);
-            threads.push(thread.inspect_err(|_| launch.call_off())?);
+            threads.push(Builder::new().name(name).spawn(body)?);
         }
         Ok(Self { threads, post, counters, launch: launch.clone(), started })
     }

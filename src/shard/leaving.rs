@@ -1,8 +1,10 @@
 //! How connections leave other than by themselves: a drain, and a shortage of memory.
 
 use super::app::App;
+use super::counters::Counters;
 use super::net::Net;
 use super::reactor::Reactor;
+use crate::conn::Tick;
 
 /// Connections asked to leave in one turn.
 const DRAIN_SLICE: usize = 1024;
@@ -10,10 +12,12 @@ const DRAIN_SLICE: usize = 1024;
 impl<N: Net, A: App> Reactor<N, A> {
     pub(super) fn begin_drain(&mut self) {
         if self.draining.is_none() {
+            self.draining = Some(0);
+            // Who is queued already hears why; closing the listener would reset them.
+            while self.listening && self.accept_one() {}
             self.core.net.unlisten();
             self.listening = false;
             self.listener_ready = false;
-            self.draining = Some(0);
         }
     }
 
@@ -40,27 +44,35 @@ impl<N: Net, A: App> Reactor<N, A> {
         let gear = &mut self.core.gear;
         let counters = &self.place.counters[self.place.index];
         counters.messages_out.add(std::mem::take(&mut gear.sent));
+        counters.refused.add(std::mem::take(&mut gear.refused));
         counters.buffered_bytes.set(gear.buffered() as u64);
-        counters.memory_bytes.set((self.core.slab.memory() + self.buffer.len()) as u64);
+        let memory = self.core.slab.memory() + self.buffer.len() + gear.kept();
+        counters.memory_bytes.set(memory as u64);
         if gear.buffered() > 1 << 20 {
             self.shed();
         }
     }
 
-    /// Over 95 % of the process's memory for pending bytes, the largest debtor here is closed.
-    pub(super) fn shed(&mut self) {
-        let counters = &self.place.counters;
-        let total: u64 = counters.iter().map(|c| c.buffered_bytes.get()).sum();
-        if total as usize <= self.limits.buffered / 100 * 95 {
+    /// Over 95 % of the process's memory for pending bytes, the largest debtor is closed: by the
+    /// shard that holds the most.
+    fn shed(&mut self) {
+        let held = |c: &Counters| c.buffered_bytes.get();
+        let all = self.place.counters.iter().map(held);
+        let over = all.clone().sum::<u64>() as usize > self.limits.buffered / 20 * 19;
+        let most = all.max() == Some(held(self.counters()));
+        if !over || !most || self.core.gear.now < self.shed_after {
             return;
         }
         let debts = self.core.slab.iter().map(|(id, slot)| (slot.conn.memory(), id));
-        let Some((debt, id)) = debts.max() else { return };
-        if debt > 0
-            && let Some(slot) = self.core.slab.get_mut(id)
-        {
-            slot.conn.shed(&mut self.core.gear);
-            self.core.after(id);
+        match debts.max() {
+            Some((debt, id)) if debt > 0 => {
+                if let Some(slot) = self.core.slab.get_mut(id) {
+                    slot.conn.shed(&mut self.core.gear);
+                }
+                self.core.after(id);
+            }
+            // Nobody here owes it: look again later, not each turn.
+            _ => self.shed_after = Tick(self.core.gear.now.0 + 1),
         }
     }
 }

@@ -36,6 +36,10 @@ pub(super) const FRONT: usize = MAX_TAIL.next_multiple_of(64);
 /// One tick of the coarse clock.
 pub(super) const TICK: Duration = Duration::from_millis(Tick::MILLIS as u64);
 
+/// Connections whose deadline, or whose end, is dealt with in one turn; the rest waits for the
+/// next.
+const SLICE: usize = 1024;
+
 /// Bounds of one shard's loop.
 #[derive(Clone, Debug)]
 pub struct Limits {
@@ -80,6 +84,9 @@ pub struct Reactor<N: Net, A: App> {
     pub(super) accept_after: Option<Instant>,
     pub(super) app_has_more: bool,
     pub(super) draining: Option<usize>,
+    /// Connections at which it leaves the listening group.
+    pub(super) room: usize,
+    pub(super) shed_after: Tick,
 }
 
 impl<N: Net, A: App> Reactor<N, A> {
@@ -93,6 +100,7 @@ impl<N: Net, A: App> Reactor<N, A> {
         seed: Option<u64>,
     ) -> Self {
         let now = net.now();
+        let room = limits.shard_connections;
         let gear = Gear::new(settings, seed);
         let core = Core::new(net, gear, A::PRECISE, Arc::clone(&place.counters), place.index);
         Self {
@@ -110,6 +118,8 @@ impl<N: Net, A: App> Reactor<N, A> {
             accept_after: None,
             app_has_more: false,
             draining: None,
+            room,
+            shed_after: Tick(0),
         }
     }
 
@@ -138,12 +148,13 @@ impl<N: Net, A: App> Reactor<N, A> {
         let mut reports = std::mem::take(&mut self.reports);
         self.core.net.poll(&mut reports, until)?;
         self.tick();
+        let waiting = self.core.ready.len();
         for report in reports.drain(..) {
             self.report(report);
         }
         self.reports = reports;
         self.accept_batch();
-        for _ in 0..self.core.ready.len() {
+        for _ in 0..waiting {
             if let Some(id) = self.core.ready.pop_front() {
                 self.read_turn(id);
             }
@@ -171,7 +182,9 @@ impl<N: Net, A: App> Reactor<N, A> {
                 self.core.doomed.push(id);
             }
         }
-        self.bury();
+        while !self.core.doomed.is_empty() {
+            self.bury();
+        }
         self.app.finish()
     }
 
@@ -185,8 +198,9 @@ impl<N: Net, A: App> Reactor<N, A> {
 
     fn sleep_until(&self) -> Option<Instant> {
         let accepts_wait = self.listener_ready && self.accept_after.is_none();
-        if accepts_wait || self.app_has_more || !self.core.ready.is_empty() || self.drain_goes_on()
-        {
+        let left_over =
+            !(self.core.ready.is_empty() && self.core.doomed.is_empty() && self.fired.is_empty());
+        if accepts_wait || left_over || self.app_has_more || self.drain_goes_on() {
             return Some(self.now);
         }
         let wheel = &self.core.wheel;
@@ -213,21 +227,12 @@ impl<N: Net, A: App> Reactor<N, A> {
     }
 
     fn deadlines(&mut self) {
-        let mut fired = std::mem::take(&mut self.fired);
-        self.core.wheel.expire(self.core.gear.now, &mut fired);
-        for index in fired.drain(..) {
-            let Some(id) = self.core.slab.id_at(index as usize) else { continue };
-            let Some(slot) = self.core.slab.get_mut(id) else { continue };
-            if slot.paused_by_app {
-                // Its pong may be waiting for us.
-                slot.conn.heard(&self.core.gear);
+        self.core.wheel.expire(self.core.gear.now, &mut self.fired);
+        for index in self.fired.split_off(self.fired.len().saturating_sub(SLICE)) {
+            if let Some(id) = self.core.slab.id_at(index as usize) {
+                self.deadline(id);
             }
-            if slot.conn.handle_deadline(&mut self.core.gear) {
-                self.place.counters[self.place.index].pings_out.add(1);
-            }
-            self.core.flush(id, None);
         }
-        self.fired = fired;
         if let Some(at) = self.app.next_deadline() {
             let now = self.event_time();
             if at <= now {
@@ -237,6 +242,23 @@ impl<N: Net, A: App> Reactor<N, A> {
             }
         }
         self.tell_flushed();
+    }
+
+    fn deadline(&mut self, id: ConnId) {
+        let Some(slot) = self.core.slab.get_mut(id) else { return };
+        if slot.paused() {
+            slot.conn.excuse(slot.paused_by_app, &self.core.gear);
+        }
+        if slot.conn.is_overdue(&self.core.gear) {
+            // After a stall its bytes may lie in the socket, unreported yet.
+            slot.readable = true;
+            self.read_turn(id);
+        }
+        let Some(slot) = self.core.slab.get_mut(id) else { return };
+        if slot.conn.handle_deadline(&mut self.core.gear) {
+            self.counters().pings_out.add(1);
+        }
+        self.core.flush(id, None);
     }
 
     fn app_turn(&mut self) {
@@ -256,7 +278,8 @@ impl<N: Net, A: App> Reactor<N, A> {
         if self.core.doomed.is_empty() {
             return;
         }
-        while let Some(id) = self.core.doomed.pop() {
+        let first = self.core.doomed.len().saturating_sub(SLICE);
+        for id in self.core.doomed.split_off(first) {
             let Some(slot) = self.core.slab.remove(id) else { continue };
             self.core.wheel.arm(id.index, Tick(u32::MAX));
             let Slot { stream, conn, state, opened, turned_away, .. } = slot;

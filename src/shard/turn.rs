@@ -59,10 +59,7 @@ fn upgrade<T, A: App>(
             slot.state = Some(welcome.state);
             opened(slot, id, gear, app, cx);
         }
-        Err(refusal) => {
-            cx.counters().refused.add(1);
-            slot.conn.refuse(&refusal, gear);
-        }
+        Err(refusal) => slot.conn.refuse(&refusal, gear),
     }
 }
 

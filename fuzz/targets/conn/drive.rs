@@ -139,7 +139,7 @@ fn run(side: Side, stream: &[u8], way: Way<'_>) -> Seen {
         let (piece, later) = rest.split_at(n);
         rest = later;
         drive.turn(piece);
-        closed = drive.conn.step() == Step::Close;
+        closed = drive.conn.step(&drive.gear) == Step::Close;
     }
     drive.pay(0);
     if !closed {
@@ -205,7 +205,7 @@ impl<'a> Drive<'a> {
             let told = react(event, &mut self.conn, &mut self.gear);
             self.seen.events.push(told);
         }
-        let void = self.conn.step() == Step::Close;
+        let void = self.conn.step(&self.gear) == Step::Close;
         assert!(input.rest().is_empty() || void, "input is interpreted, kept or void");
         self.write(&buffer);
         self.check_budget();

@@ -218,7 +218,7 @@ impl Rig {
 
     /// Does to the socket what the connection says.
     pub(crate) fn obey(&mut self) {
-        match self.conn.step() {
+        match self.conn.step(&self.gear) {
             Step::Stay => {}
             Step::Finish => self.shuts += 1,
             Step::Close => self.close = true,

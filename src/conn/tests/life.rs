@@ -30,7 +30,10 @@ fn wait_for_word(rig: &mut Rig, most: Duration) -> Option<Duration> {
         if rig.gear.now >= due {
             rig.conn.handle_deadline(&mut rig.gear);
             due = rig.conn.take_deadline().unwrap();
-            assert!(due > rig.gear.now || rig.conn.step() == crate::conn::Step::Close, "spins");
+            assert!(
+                due > rig.gear.now || rig.conn.step(&rig.gear) == crate::conn::Step::Close,
+                "spins"
+            );
             let before = rig.sent.len();
             rig.flush(&mut usize::MAX.clone());
             rig.obey();
