@@ -122,7 +122,7 @@ impl Shard {
         }
         let written = gear.stage.len();
         conn.settle(written, buffer, gear);
-        black_box(conn.step());
+        black_box(conn.step(gear));
         written
     }
 }

@@ -82,7 +82,7 @@ fn talk(
     conn.ask(&mut gear);
     loop {
         write_staged(&mut conn, &mut gear, &bytes, &mut socket);
-        match conn.step() {
+        match conn.step(&gear) {
             Step::Stay => {}
             Step::Finish => drop(socket.shutdown(Shutdown::Write)),
             Step::Close => return Ok(conn.end(&mut gear)),

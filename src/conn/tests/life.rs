@@ -413,3 +413,32 @@ fn nothing_happened_yet() {
     let conn = Conn::server(&gear);
     assert!(matches!(conn.end(&mut gear), End::Shutdown));
 }
+
+/// The peer closes, half-closes, and reads on: it is owed the echoes and our close.
+#[test]
+fn what_is_owed_is_paid_after_the_peers_fin() {
+    let mut rig = Rig::open(settings(Side::Server));
+    rig.turns(&naive::frame(true, naive::BINARY, KEY, &[7; 5000]), &mut 0);
+    rig.turns(&naive::close(KEY, 1000, ""), &mut 0);
+    rig.conn.handle_eof();
+    rig.obey();
+    assert!(!rig.close, "5,000 bytes and a close frame are owed");
+    rig.flush(&mut usize::MAX.clone());
+    rig.obey();
+    assert!(rig.close);
+    assert_eq!(rig.sent.len(), 4 + 5000 + 4);
+    assert!(matches!(rig.end().0, End::ClosedByPeer(CloseCode::NORMAL)));
+}
+
+/// Reads that pause for a reason of ours are no idleness of the peer's.
+#[test]
+fn a_paused_peer_is_not_idle() {
+    let mut rig = Rig::open(Settings { idle_timeout: Some(seconds(10)), ..settings(Side::Server) });
+    for _ in 0..5 {
+        rig.conn.excuse(true, &rig.gear);
+        rig.pass(seconds(8));
+        assert!(rig.conn.is_open());
+    }
+    rig.pass(seconds(11));
+    assert!(!rig.conn.is_open());
+}
