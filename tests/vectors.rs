@@ -1,6 +1,9 @@
 //! Tables of vectors from the RFCs and from faults seen in the field: bytes in, verdict out.
 #![allow(clippy::unwrap_used)]
 
+#[path = "vectors/frames.rs"]
+mod frames;
+
 use std::collections::BTreeSet;
 
 use plimsoll::limits;
