@@ -24,7 +24,8 @@ pub use usage::UsageError;
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 #[command(name = "loadgen", version, max_term_width = 100)]
 #[command(after_help = "Exit codes: 0 pass, 1 runtime error, 2 usage, 4 the run is invalid (it \
-    measured the generator or the machine, not the server).")]
+    measured the generator or the machine, not the server). Ctrl-C ends the measured window early \
+    and reports it; before that window it ends with 1, and a second one at once with 130.")]
 pub struct Args {
     /// Server under load, such as `ws://127.0.0.1:9001/echo` [default: a server of its own]
     pub url: Option<String>,

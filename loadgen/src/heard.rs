@@ -29,8 +29,9 @@ impl Heard {
         // Bit k stands for number next - 1 - k.
         let window = u64::from(self.window[0]) | u64::from(self.window[1]) << 32;
         let (window, delivery) = if sequence >= self.next {
-            let ahead = sequence - self.next + 1;
-            self.next = sequence.wrapping_add(1);
+            // A peer may make numbers up: the last one there is has no next.
+            let ahead = (sequence - self.next).saturating_add(1);
+            self.next = sequence.saturating_add(1);
             (window.checked_shl(ahead).unwrap_or(0) | 1, Delivery::Fresh)
         } else {
             let bit = 1u64.checked_shl(self.next - 1 - sequence).unwrap_or(0);
@@ -139,6 +140,15 @@ mod tests {
             assert_eq!(heard.hear(sequence), expected, "{sequence}");
         }
         assert_eq!(size_of::<Heard>(), 12, "there is one for each subscriber and publisher");
+    }
+
+    #[test]
+    fn numbers_that_nobody_sent() {
+        let mut heard = Heard::default();
+        assert_eq!(heard.hear(u32::MAX), Delivery::Fresh);
+        assert_eq!(heard.hear(0), Delivery::Reordered);
+        heard.hear(u32::MAX);
+        assert_eq!(heard.hear(u32::MAX - 1), Delivery::Reordered);
     }
 
     #[test]

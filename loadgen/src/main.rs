@@ -43,11 +43,12 @@ fn drive() -> Result<Verdict, u8> {
     let outcome = run_until(&plan, &stop).map_err(|error| fail(FAILED, &error))?;
     let judgement = judge(&plan, &outcome);
     let finished = Finished { plan: &plan, outcome: &outcome, judgement: &judgement };
-    show(&plan, &judgement, finished).map_err(|error| fail(FAILED, &error))?;
+    // The document first: a report that nobody can read must not cost the result.
     if let Some(sink) = sink {
         let document = to_json(finished).map_err(|error| fail(FAILED, &error))?;
         sink.write(&document).map_err(|error| fail(FAILED, &error))?;
     }
+    show(&plan, &judgement, finished).map_err(|error| fail(FAILED, &error))?;
     Ok(judgement.verdict)
 }
 

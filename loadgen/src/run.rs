@@ -105,7 +105,7 @@ fn server_config(plan: &Plan, threads: Option<usize>) -> Config {
         threads: threads.map_or(Threads::Auto, Threads::Count),
         pin: plan.pin,
         max_connections: Some(plan.connections as usize),
-        max_message: plan.size.max.max(limits::MAX_MESSAGE),
+        max_message: fleet::message_budget(plan),
         max_pending: plan.size.max.max(limits::MAX_PENDING),
         subprotocols: plan.request.subprotocols.clone(),
         ..Config::default()

@@ -24,6 +24,20 @@ pub enum ShardsError {
         /// Threads that would do.
         need: usize,
     },
+    /// The kernel or a container's filter refuses a table of open files for each thread.
+    #[error(
+        "open-file limit {limit}: it holds for all threads together, as private descriptor tables \
+         are refused here (unshare, by a container's seccomp filter?), and {connections} \
+         connections need {need}: allow unshare, raise the limit with ulimit -n, or ask for fewer"
+    )]
+    OneTable {
+        /// Open files of the process.
+        limit: u64,
+        /// Connections asked for.
+        connections: u32,
+        /// Descriptors that they and the threads need.
+        need: u64,
+    },
     /// The limit leaves nothing for connections.
     #[error(
         "open-file limit {limit}: a thread needs {reserved} for itself: raise it with ulimit -n"
@@ -36,6 +50,9 @@ pub enum ShardsError {
     },
 }
 
+/// Descriptors of a table besides connections and wakers: poll, timer, the process's own files.
+const OWN_DESCRIPTORS: usize = 16;
+
 /// The generator's shards.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Shards {
@@ -47,6 +64,18 @@ pub(crate) struct Shards {
     pub(crate) capacity: usize,
 }
 
+/// Whether one table of open files for the whole process has room for the run: both ends of each
+/// connection if the server is `embedded`.
+pub(crate) fn fit_one_table(
+    connections: u32,
+    embedded: bool,
+    limit: u64,
+) -> Result<(), ShardsError> {
+    let ends = u64::from(connections) * if embedded { 2 } else { 1 };
+    let need = ends + limits::RESERVED_DESCRIPTORS as u64;
+    if need > limit { Err(ShardsError::OneTable { limit, connections, need }) } else { Ok(()) }
+}
+
 /// Shards for `connections`, given the threads asked for, the cores and the limit of open files.
 pub(crate) fn plan(
     threads: Option<usize>,
@@ -54,7 +83,25 @@ pub(crate) fn plan(
     connections: u32,
     limit: u64,
 ) -> Result<Shards, ShardsError> {
-    let reserved = limits::RESERVED_DESCRIPTORS;
+    let mut reserved = limits::RESERVED_DESCRIPTORS;
+    loop {
+        let shards = plan_with(threads, cores, connections, limit, reserved)?;
+        // Each table holds the wakers of all shards; a server inside has about as many.
+        let needed = 2 * shards.count + OWN_DESCRIPTORS;
+        if needed <= reserved {
+            return Ok(shards);
+        }
+        reserved = needed;
+    }
+}
+
+fn plan_with(
+    threads: Option<usize>,
+    cores: usize,
+    connections: u32,
+    limit: u64,
+    reserved: usize,
+) -> Result<Shards, ShardsError> {
     let capacity = limit.saturating_sub(reserved as u64);
     // The same share as the server's, whose connections spread unevenly: one number to remember.
     let planned = ((limit as f64 * limits::PLANNED_SHARE) as u64).min(capacity);
@@ -92,10 +139,24 @@ mod tests {
             (8, 3, 20_000, 3, false),
             (2, 100, 1_024, 2, false),
             (2, 10_000, 1_024, 11, true),
+            // 109 by the limit alone; but each table holds the wakers of all.
+            (2, 100_000, 1_024, 136, true),
         ] {
             let shards = plan(None, cores, connections, limit).unwrap();
             assert_eq!((shards.count, shards.forced), (count, forced), "{connections} of {limit}");
         }
+    }
+
+    #[test]
+    fn one_table_for_all() {
+        assert_eq!(fit_one_table(900, false, 1_000), Ok(()));
+        let error = fit_one_table(901, false, 1_000).unwrap_err().to_string();
+        assert!(
+            error.contains("901 connections need 1001") && error.contains("unshare"),
+            "{error}"
+        );
+        assert_eq!(fit_one_table(450, true, 1_000), Ok(()));
+        assert!(fit_one_table(451, true, 1_000).is_err());
     }
 
     #[test]

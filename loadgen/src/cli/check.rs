@@ -9,10 +9,15 @@ use super::plan::{
 };
 use super::usage::{UsageError, refuse};
 use super::{Args, ModeName, request};
-use crate::payload::stamp_bytes;
+use crate::heard::Heard;
+use crate::human::{bytes, decimal};
+use crate::payload::{BEAT_BYTES, stamp_bytes};
 
 /// Connections when nothing says how many.
 const CONNECTIONS: u32 = 1000;
+
+/// Most memory for what the members of rooms heard: 2 GiB, 100,000 members and 1,700 publishers.
+const HEARD_BYTES: u128 = 2 << 30;
 
 /// Payload bytes when nothing says how many: the longest with a length of one byte.
 const SIZE: usize = 125;
@@ -44,10 +49,10 @@ pub(super) fn plan(args: &Args) -> Result<Plan, UsageError> {
         seed: args.seed,
         mode,
         pace,
-        heartbeat: heartbeat(args)?,
+        heartbeat: heartbeat(args, size)?,
         size: stamped(args, mode, size)?,
         payload: if args.text { PayloadKind::Text } else { PayloadKind::Binary },
-        fragmentation: fragmentation(args, size)?,
+        fragmentation: fragmentation(args, size, pace, senders(mode, connections))?,
         verify: args.verify,
         request: request::extras(args)?,
         server_pid: server_pid(args)?,
@@ -128,7 +133,25 @@ fn mode(args: &Args) -> Result<Mode, UsageError> {
             "ask for fewer",
         );
     }
+    let heard = heard_bytes(rooms, publishers, subscribers);
+    if heard > HEARD_BYTES {
+        return refuse(
+            format!("--publishers {publishers} --rooms {rooms} --subscribers {subscribers}"),
+            format!(
+                "what each member heard of each publisher of its room takes {}, over {}",
+                bytes(heard as f64),
+                bytes(HEARD_BYTES as f64)
+            ),
+            "have fewer publishers in a room, or more rooms",
+        );
+    }
     Ok(Mode::Broadcast(Rooms { rooms, publishers, subscribers }))
+}
+
+/// Memory for what every member heard of every publisher of its room.
+fn heard_bytes(rooms: u32, publishers: u32, subscribers: u32) -> u128 {
+    let cells = u128::from(sum(publishers, subscribers)) * u128::from(publishers.div_ceil(rooms));
+    cells * size_of::<Heard>() as u128
 }
 
 fn sum(publishers: u32, subscribers: u32) -> u64 {
@@ -160,12 +183,19 @@ fn refuse_messages(args: &Args) -> Result<(), UsageError> {
     }
 }
 
-fn pace(args: &Args, mode: Mode, connections: u32) -> Result<Pace, UsageError> {
-    let senders = match mode {
-        Mode::Idle => return Ok(Pace::Silent),
+/// Connections that send messages.
+fn senders(mode: Mode, connections: u32) -> u32 {
+    match mode {
+        Mode::Idle => 0,
         Mode::Echo => connections,
         Mode::Broadcast(rooms) => rooms.publishers,
-    };
+    }
+}
+
+fn pace(args: &Args, mode: Mode, connections: u32) -> Result<Pace, UsageError> {
+    if mode == Mode::Idle {
+        return Ok(Pace::Silent);
+    }
     let rate = match (args.rate, args.rate_per_connection) {
         (Some(_), Some(_)) => {
             return refuse(
@@ -175,7 +205,7 @@ fn pace(args: &Args, mode: Mode, connections: u32) -> Result<Pace, UsageError> {
             );
         }
         (Some(total), None) => Some(total),
-        (None, Some(each)) => Some(each * f64::from(senders)),
+        (None, Some(each)) => Some(each * f64::from(senders(mode, connections))),
         (None, None) => None,
     };
     match (rate, args.pipeline, args.arrival) {
@@ -201,7 +231,7 @@ fn pace(args: &Args, mode: Mode, connections: u32) -> Result<Pace, UsageError> {
     }
 }
 
-fn heartbeat(args: &Args) -> Result<Option<Heartbeat>, UsageError> {
+fn heartbeat(args: &Args, size: SizeRange) -> Result<Option<Heartbeat>, UsageError> {
     let kind = args.heartbeat_kind.unwrap_or(HeartbeatKind::Ping);
     let Some(interval) = args.heartbeat.0 else {
         return match args.heartbeat_kind {
@@ -218,6 +248,14 @@ fn heartbeat(args: &Args) -> Result<Option<Heartbeat>, UsageError> {
             "--heartbeat-kind text with --mode broadcast",
             "the server would deliver each heartbeat to the whole room",
             "use --heartbeat-kind ping",
+        );
+    }
+    let echoed = args.mode == ModeName::Echo && args.text;
+    if kind == HeartbeatKind::Text && echoed && size.min < BEAT_BYTES {
+        return refuse(
+            format!("--heartbeat-kind text with --text --size {size}"),
+            "a text message without room for its number cannot be told from a heartbeat",
+            format!("use --size {BEAT_BYTES} or more, --binary or --heartbeat-kind ping"),
         );
     }
     Ok(Some(Heartbeat { interval, kind }))
@@ -242,7 +280,12 @@ fn stamped(args: &Args, mode: Mode, size: SizeRange) -> Result<SizeRange, UsageE
     Ok(size)
 }
 
-fn fragmentation(args: &Args, size: SizeRange) -> Result<Fragmentation, UsageError> {
+fn fragmentation(
+    args: &Args,
+    size: SizeRange,
+    pace: Pace,
+    senders: u32,
+) -> Result<Fragmentation, UsageError> {
     let fragments = args.fragments.unwrap_or(1);
     if fragments < 2 {
         let flags = [
@@ -275,7 +318,20 @@ fn fragmentation(args: &Args, size: SizeRange) -> Result<Fragmentation, UsageErr
             "use a shorter gap or a longer --duration",
         );
     }
-    Ok(Fragmentation { fragments, gap, interleave_ping: args.interleave_ping })
+    let fragmentation = Fragmentation { fragments, gap, interleave_ping: args.interleave_ping };
+    let lasts = fragmentation.lasts().as_secs_f64();
+    match pace {
+        // Messages would queue up for ever: fragments of two must not mingle (RFC 6455 5.4).
+        Pace::Open { rate, .. } if rate / f64::from(senders.max(1)) * lasts >= 1.0 => refuse(
+            format!("--fragments {fragments} --fragment-gap {}", humantime::format_duration(gap)),
+            format!(
+                "one message lasts {lasts} s, and each connection sends {} a second",
+                decimal(rate / f64::from(senders.max(1)))
+            ),
+            "use a shorter gap, fewer fragments, a lower rate or more connections",
+        ),
+        _ => Ok(fragmentation),
+    }
 }
 
 fn sources(args: &Args, target: &Target) -> Result<Sources, UsageError> {

@@ -203,6 +203,13 @@ pub struct Fragmentation {
     pub interleave_ping: bool,
 }
 
+impl Fragmentation {
+    /// From a message's first fragment to its last.
+    pub fn lasts(&self) -> Duration {
+        self.gap.saturating_mul(self.fragments.saturating_sub(1))
+    }
+}
+
 /// Local addresses that connections start from.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Sources {

@@ -125,7 +125,7 @@ fn request_extras() {
 }
 
 /// Command line, and what its error must say: the input, the rule, the remedy.
-const REFUSED: [(&str, &[&str]); 73] = [
+const REFUSED: [(&str, &[&str]); 76] = [
     ("-c 0", &["'0'", "at least 1"]),
     ("-c 10x", &["'10x'", "not a whole number", "100k"]),
     ("-c 1.5", &["not a whole number"]),
@@ -167,6 +167,18 @@ const REFUSED: [(&str, &[&str]); 73] = [
     ("--interleave-ping --fragments 1", &["--fragments 2"]),
     ("--fragments 126", &["--fragments 126 with --size 125", "one byte", "fewer"]),
     ("--fragments 4 --fragment-gap 5s", &["--fragment-gap 5s", "outlast the 10s", "shorter"]),
+    (
+        "-c 10 -R 100 --fragments 3 --fragment-gap 50ms",
+        &["--fragment-gap 50ms", "lasts 0.1 s", "each connection sends 10 a second", "lower rate"],
+    ),
+    (
+        "--text --size 4..64 --heartbeat-kind text",
+        &["--size 4..64", "told from a heartbeat", "--size 12", "--heartbeat-kind ping"],
+    ),
+    (
+        "--mode broadcast --rate 5 -c 100k --publishers 100k",
+        &["--publishers 100000", "111.8 GiB, over 2.0 GiB", "fewer publishers"],
+    ),
     ("--verify --size 8", &["--size 8", "verified", "--size 16"]),
     ("--pipeline 2 --size 8..9", &["--size 8..9", "told apart", "--size 16"]),
     ("--rooms 2", &["--rooms", "broadcast mode", "--mode broadcast"]),
@@ -213,6 +225,14 @@ fn every_bad_line_is_told_what_to_do() {
             assert!(error.contains(part), "{line}: '{part}' is not in: {error}");
         }
     }
+}
+
+#[test]
+fn what_lies_just_within_the_bounds() {
+    assert_eq!(plan("-c 11 -R 100 --fragments 3 --fragment-gap 50ms").fragmentation.fragments, 3);
+    assert_eq!(plan("--text --size 12 --heartbeat-kind text").size.min, 12);
+    plan("--size 4 --heartbeat-kind text");
+    plan("--mode broadcast --rate 5 -c 100k --publishers 100k --rooms 100");
 }
 
 #[test]

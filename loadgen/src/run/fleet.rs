@@ -8,13 +8,15 @@ use std::time::Duration;
 use plimsoll::config::{self, Config};
 use plimsoll::conn::{Settings, Side};
 use plimsoll::limits;
-use plimsoll::server::{Server, Starting};
+use plimsoll::server::{Server, Starting, this_machine};
 use plimsoll::shard::{Command, Group, Launch, Limits, SocketOptions, Spec};
 
 use super::RunError;
 use crate::cli::plan::Plan;
 use crate::cost::GENERATOR_THREADS;
+use crate::human::reason;
 use crate::progress::LiveCell;
+use crate::shards::fit_one_table;
 use crate::workload::{Harvest, Mail, Task, Workload};
 
 /// Mails that a shard may owe to its reading: the main thread sends five in all.
@@ -42,13 +44,18 @@ impl Fleet {
             let (task, cells) = (Arc::clone(task), Arc::clone(cells));
             move |shard| Workload::new(Arc::clone(&task), shard, Arc::clone(&cells))
         };
-        let thread = |error: std::io::Error| RunError::Thread(error.to_string());
+        let thread = |error: std::io::Error| RunError::Thread(reason(&error));
         let group = Group::spawn(&spec, &launch, make).map_err(thread)?;
         let spawn = |(config, plan)| Starting::spawn(config, plan, &launch);
+        let embedded = server.is_some();
         let server = server.map(spawn).transpose()?;
         let server = server.map(Starting::ready).transpose()?;
         group.ready().map_err(thread)?;
-        Ok(Self { group: Some(group), server, task: Arc::clone(task) })
+        let fleet = Self { group: Some(group), server, task: Arc::clone(task) };
+        if !launch.parted() {
+            fit_one_table(task.plan.connections, embedded, this_machine().open_files)?;
+        }
+        Ok(fleet)
     }
 
     /// Where the server inside listens; nowhere if there is none.
@@ -97,6 +104,12 @@ impl Drop for Fleet {
     }
 }
 
+/// What the longest message costs a receiver, each of its frames included.
+pub(super) fn message_budget(plan: &Plan) -> usize {
+    let fragments = plan.fragmentation.fragments as usize;
+    plan.size.max.max(limits::FRAME_COST.saturating_mul(fragments)).max(limits::MAX_MESSAGE)
+}
+
 /// The generator's shards: clients that never ping by themselves and never stop reading.
 fn spec(plan: &Plan, shards: usize, capacity: usize) -> Spec {
     Spec {
@@ -105,7 +118,7 @@ fn spec(plan: &Plan, shards: usize, capacity: usize) -> Spec {
         pin: plan.pin,
         settings: Settings {
             side: Side::Client,
-            max_message: plan.size.max.max(limits::MAX_MESSAGE),
+            max_message: message_budget(plan),
             // The workload holds its messages back by itself.
             max_pending: usize::MAX,
             max_head: limits::MAX_HEAD,
@@ -134,5 +147,19 @@ fn spec(plan: &Plan, shards: usize, capacity: usize) -> Spec {
         },
         mailbox: MAILBOX,
         seed: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::workload::tests::plan;
+
+    #[test]
+    fn each_frame_counts_in_the_budget() {
+        assert_eq!(message_budget(&plan("--size 20000")), limits::MAX_MESSAGE);
+        let fragments = plan("--fragments 20000 --size 20000");
+        assert_eq!(message_budget(&fragments), 20_000 * limits::FRAME_COST);
+        assert_eq!(message_budget(&plan("--size 4MiB --fragments 2")), 4 << 20);
     }
 }

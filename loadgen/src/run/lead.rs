@@ -66,26 +66,26 @@ impl Lead<'_> {
         let mut times = self.times();
         self.tell_all(&Mail::Start(Arc::new(times.clone())));
         progress.stage(Stage::WarmingUp);
-        self.sleep_until(times.from);
+        self.sleep_until(times.from)?;
         if self.stopped() {
             return Err(RunError::Interrupted);
         }
         watch.window_begins();
         progress.stage(Stage::Measuring);
-        self.sleep_until(times.to);
+        self.sleep_until(times.to)?;
         self.cut(&mut times);
         watch.window_ends();
         phases.warmup = Duration::from_nanos(times.from - times.start);
         phases.measure = Duration::from_nanos(times.to - times.from);
 
         progress.stage(Stage::Draining);
-        self.await_all(Step::Drained, self.task.instant(times.until) + GRACE);
+        self.await_all(Step::Drained, self.task.instant(times.until) + GRACE)?;
         progress.stage(Stage::Closing);
         self.tell_all(&Mail::Close);
         let patience =
             Duration::from_secs_f64(f64::from(self.plan.connections) / CLOSES_PER_SECOND);
         let limit = plimsoll::limits::CLOSE_TIMEOUT + GRACE + patience;
-        self.await_all(Step::Closed, Instant::now() + limit);
+        self.await_all(Step::Closed, Instant::now() + limit)?;
         drop(progress);
         let harvests = self.fleet.stop()?;
         Ok(self.outcome(harvests, watch, phases))
@@ -151,7 +151,7 @@ impl Lead<'_> {
             let since = *first_failure.get_or_insert(now);
             let hopeless = failed >= HOPELESS.min(all) || now - since > HOPELESS_AFTER;
             if established == 0 && hopeless {
-                break;
+                return Err(self.nothing_connected());
             }
             // Failures alone, for as long as two openings may take: the rest would fail too.
             if now - changed > 2 * self.plan.connect_timeout && !gave_up {
@@ -159,16 +159,16 @@ impl Lead<'_> {
                 self.tell_all(&Mail::GiveUp);
             }
         }
-        if established == 0 && self.sum(|notice| notice.established.load(Relaxed)) == 0 {
-            let cause = self.board().iter().find_map(|notice| notice.failure.get().cloned());
-            let cause = cause.unwrap_or_else(|| "no connection was tried".to_owned());
-            return Err(RunError::NothingConnected {
-                target: self.name(),
-                address: self.to,
-                cause,
-            });
+        if self.sum(|notice| notice.established.load(Relaxed)) == 0 {
+            return Err(self.nothing_connected());
         }
         Ok(())
+    }
+
+    fn nothing_connected(&self) -> RunError {
+        let cause = self.board().iter().find_map(|notice| notice.failure.get().cloned());
+        let cause = cause.unwrap_or_else(|| "no connection was tried".to_owned());
+        RunError::NothingConnected { target: self.name(), address: self.to, cause }
     }
 
     fn name(&self) -> String {
@@ -184,11 +184,13 @@ impl Lead<'_> {
         let after = |at: Nanos, wait: Duration| at + wait.as_nanos() as Nanos;
         let from = after(start, self.plan.warmup);
         let to = after(from, self.plan.duration);
+        // The last message's own fragments come first, then the wait for what is late.
+        let until = after(after(to, self.plan.fragmentation.lasts()), self.plan.drain);
         Times {
             start,
             from,
             to,
-            until: after(to, self.plan.drain),
+            until,
             members: all(|notice| notice.members.load(Relaxed)),
             senders: all(|notice| notice.senders.load(Relaxed)),
         }
@@ -198,16 +200,18 @@ impl Lead<'_> {
         self.stop.load(Relaxed)
     }
 
-    /// Sleeps, but not beyond a stop.
-    fn sleep_until(&self, at: Nanos) {
+    /// Sleeps, but not beyond a stop, nor beyond the end of a shard.
+    fn sleep_until(&self, at: Nanos) -> Result<(), RunError> {
         let at = self.task.instant(at);
         while !self.stopped() {
+            self.fleet.check()?;
             let left = at.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                return;
+                break;
             }
             std::thread::sleep(left.min(NAP));
         }
+        Ok(())
     }
 
     /// A stop amid the measured window: it ends as soon as every shard can know.
@@ -226,10 +230,12 @@ impl Lead<'_> {
     }
 
     /// Waits for a step, but not beyond `limit`.
-    fn await_all(&self, step: Step, limit: Instant) {
+    fn await_all(&self, step: Step, limit: Instant) -> Result<(), RunError> {
         while Instant::now() < limit && self.board().iter().any(|notice| notice.step() < step) {
+            self.fleet.check()?;
             std::thread::sleep(LOOK);
         }
+        Ok(())
     }
 
     fn outcome(mut self, harvests: Vec<Harvest>, watch: Watch, phases: Phases) -> Outcome {

@@ -3,7 +3,25 @@
 
 use std::borrow::Cow;
 
-use plimsoll::conn::End;
+use plimsoll::conn::{ConnectFault, End};
+
+/// The cause of an end before the 101; `connected` if TCP was there.
+pub(super) fn opening_cause(end: &End, connected: bool) -> Cow<'static, str> {
+    match end {
+        End::HandshakeTimeout if !connected => Cow::Owned(ConnectFault::TimedOut.to_string()),
+        End::Eof => Cow::Borrowed("the server closed TCP before it answered the upgrade"),
+        _ => cause(end),
+    }
+}
+
+/// The cause of an end after the run; `asked` if the generator's close frame was sent.
+pub(super) fn closing_cause(end: &End, asked: bool) -> Cow<'static, str> {
+    match end {
+        End::Shutdown if asked => Cow::Borrowed("not answered in time"),
+        End::Shutdown => Cow::Borrowed("time was up before the close frame was sent"),
+        _ => cause(end),
+    }
+}
 
 /// The cause of an end.
 pub(super) fn cause(end: &End) -> Cow<'static, str> {
@@ -32,7 +50,6 @@ pub(super) fn cause(end: &End) -> Cow<'static, str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use plimsoll::conn::ConnectFault;
     use plimsoll::wire::close::CloseCode;
     use plimsoll::wire::handshake::Rejection;
 
@@ -51,5 +68,23 @@ mod tests {
             let text = cause(&end);
             assert!(text.contains(words), "{end:?}: {text}");
         }
+    }
+
+    #[test]
+    fn what_stage_an_opening_was_in() {
+        let mute = opening_cause(&End::HandshakeTimeout, true);
+        assert!(mute.contains("no 101 in time"), "{mute}");
+        let filtered = opening_cause(&End::HandshakeTimeout, false);
+        assert!(filtered.contains("filtered") && !filtered.contains("101"), "{filtered}");
+        let eof = opening_cause(&End::Eof, true);
+        assert!(eof.contains("before it answered the upgrade"), "{eof}");
+        assert_eq!(opening_cause(&End::IdleTimeout, true), cause(&End::IdleTimeout));
+    }
+
+    #[test]
+    fn a_close_that_was_cut() {
+        assert_eq!(closing_cause(&End::Shutdown, true), "not answered in time");
+        assert!(closing_cause(&End::Shutdown, false).contains("before the close frame was sent"));
+        assert_eq!(closing_cause(&End::CloseTimeout, true), cause(&End::CloseTimeout));
     }
 }

@@ -12,7 +12,7 @@ use plimsoll::shard::{ConnId, Dial, Peers};
 use plimsoll::wire::close::CloseCode;
 
 use super::Workload;
-use super::cause::cause;
+use super::cause::{cause, closing_cause, opening_cause};
 use super::link::{Local, Status};
 use super::task::{Route, Step};
 use crate::cli::Plan;
@@ -50,6 +50,9 @@ fn connect_failed(fault: ConnectFault, from: Option<IpAddr>, to: SocketAddr) -> 
     match (fault, from) {
         (ConnectFault::NoLocalPort, Some(from)) => {
             format!("no local port left for {from} -> {to}: add --source-ip")
+        }
+        (ConnectFault::NoLocalPort, None) => {
+            format!("no local port left for connections to {to}: add --source-ip")
         }
         _ => fault.to_string(),
     }
@@ -212,7 +215,14 @@ impl Workload {
     /// A connection is gone, whatever it was doing.
     pub(super) fn ended(&mut self, local: u32, end: &End, now: Nanos) {
         match self.links[local as usize].status {
-            Status::Opening => return self.never_opened(local, &cause(end)),
+            Status::Opening => {
+                let connected = self.arena.get(self.links[local as usize].current).sent != 0;
+                return self.never_opened(local, &opening_cause(end, connected));
+            }
+            // Nothing is measured any more: whoever ends it now ends it in due time.
+            Status::Open if self.step >= Step::Closing => {
+                self.tally.error(&format!("while closing: {}", closing_cause(end, false)));
+            }
             Status::Open => {
                 self.tally.closed_early += 1;
                 self.tally.error(&format!("closed early: {}", cause(end)));
@@ -228,7 +238,7 @@ impl Workload {
                     let took = self.task.nanos(Instant::now()).saturating_sub(begun);
                     self.recorder.record(Kind::Close, Phase::Measure, took);
                 } else {
-                    self.tally.error(&format!("while closing: {}", cause(end)));
+                    self.tally.error(&format!("while closing: {}", closing_cause(end, true)));
                 }
             }
             Status::Planned | Status::Gone => {}

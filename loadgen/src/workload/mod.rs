@@ -36,6 +36,8 @@ pub(crate) use dial::upgrade;
 use link::Link;
 pub(crate) use link::Local;
 use task::Leaving;
+#[cfg(test)]
+pub(crate) use task::tests;
 pub(crate) use task::{Mail, Notice, Route, Step, Task, Times};
 
 /// What a plan means for each send, worked out once.

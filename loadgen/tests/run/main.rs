@@ -121,6 +121,30 @@ fn fragments_and_pings_between_them() {
     assert!(p(&outcome, Kind::Fragmented, 0.5) < Duration::from_millis(15));
 }
 
+/// The drain begins when the last message's last fragment was due, not its first.
+#[test]
+fn the_drain_waits_for_the_last_fragments() {
+    let outcome = against(
+        Manner::Echo,
+        "-c 20 -R 100 -d 500ms --warmup 0ms --drain 200ms --heartbeat off --fragments 4 \
+         --fragment-gap 60ms",
+    );
+    assert_eq!((outcome.tally.sent, outcome.tally.received), (50, 50));
+}
+
+/// Connections that do not answer the close frame are no early ends, and no close times.
+#[test]
+fn closes_that_are_not_answered() {
+    let server = Server::start(Manner::Deaf);
+    let outcome = go(&server, "-c 3 -R 6 -d 500ms --warmup 0ms --drain 0ms --heartbeat off");
+    let outcome = outcome.unwrap();
+    let tally = &outcome.tally;
+    assert_eq!((tally.established, tally.closed_early), (3, 0), "{:?}", tally.errors);
+    assert_eq!(count(&outcome, Kind::Close), 0);
+    assert_eq!(tally.errors.values().sum::<u64>(), 3, "{:?}", tally.errors);
+    assert!(tally.errors.keys().all(|cause| cause.starts_with("while closing: ")));
+}
+
 #[test]
 fn text_heartbeats_are_answered_by_their_echo() {
     let outcome = against(
@@ -280,7 +304,7 @@ fn nobody_connected_fails_fast_and_says_why() {
         (Answer::Bytes(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n"), "answered 401"),
         (Answer::Bytes(accept), "Sec-WebSocket-Accept is not that of our key"),
         (Answer::Bytes(b"SSH-2.0-OpenSSH_9.6\r\n\r\n"), "not an HTTP/1.1 head"),
-        (Answer::HangUp, "ended TCP"),
+        (Answer::HangUp, "closed TCP before it answered the upgrade"),
         (Answer::Only(0), "no 101 in time"),
     ] {
         let text = error_from(raw::serve(answer), "-c 100 --timeout 1s");
