@@ -169,7 +169,7 @@ const REFUSED: [(&str, &[&str]); 76] = [
     ("--fragments 4 --fragment-gap 5s", &["--fragment-gap 5s", "outlast the 10s", "shorter"]),
     (
         "-c 10 -R 100 --fragments 3 --fragment-gap 50ms",
-        &["--fragment-gap 50ms", "lasts 0.1 s", "each connection sends 10 a second", "lower rate"],
+        &["--fragment-gap 50ms", "lasts 0.1 s", "each connection sends 10.00 a second", "lower rate"],
     ),
     (
         "--text --size 4..64 --heartbeat-kind text",
