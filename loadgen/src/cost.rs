@@ -269,11 +269,21 @@ impl GeneratorHealth {
     /// together, in percent of the cores. Threads that may run on several cores are charged to
     /// those together.
     pub fn core_percents(&self) -> Vec<(&[usize], f64)> {
+        self.shares(|thread| thread.cpu)
+    }
+
+    /// As [`GeneratorHealth::core_percents`], but of the time that threads waited for their cores.
+    /// Together both may make more than 100 %: threads wait for each other too.
+    pub fn waited_percents(&self) -> Vec<(&[usize], f64)> {
+        self.shares(|thread| thread.waited)
+    }
+
+    fn shares(&self, time: impl Fn(&ThreadUse) -> Duration) -> Vec<(&[usize], f64)> {
         let mut groups: Vec<(&[usize], Duration)> = Vec::new();
         for thread in &self.threads {
             match groups.iter_mut().find(|(cores, _)| *cores == thread.cores) {
-                Some((_, cpu)) => *cpu += thread.cpu,
-                None => groups.push((&thread.cores, thread.cpu)),
+                Some((_, sum)) => *sum += time(thread),
+                None => groups.push((&thread.cores, time(thread))),
             }
         }
         let share = |(cores, cpu): (_, Duration)| {

@@ -147,6 +147,17 @@ impl Lane {
         }
     }
 
+    /// The number of the next message that is appended.
+    pub(crate) fn next_sequence(&self) -> u32 {
+        self.next_sequence
+    }
+
+    /// The first waiting message, which [`Lane::begin`] would hand over: its place in the arena.
+    #[inline]
+    pub(crate) fn waiting(&self) -> Option<u32> {
+        (self.unsent != NIL).then_some(self.unsent)
+    }
+
     /// The first waiting message is handed over at `now`: its place in the arena and its number.
     #[inline]
     pub(crate) fn begin(&mut self, arena: &mut Arena, now: Nanos) -> Option<(u32, u32)> {
@@ -220,6 +231,18 @@ impl Lane {
         self.unlink(arena, NIL, index)
     }
 
+    /// The oldest entry, if it was handed over and its number is below `sequence`.
+    pub(crate) fn answer_below(&mut self, arena: &mut Arena, sequence: u32) -> Option<Entry> {
+        let index = self.head;
+        if index == NIL || index == self.unsent || arena.get(index).sequence >= sequence {
+            return None;
+        }
+        match self.unlink(arena, NIL, index) {
+            Answer::To { entry, .. } => Some(entry),
+            Answer::Duplicate | Answer::Unknown => None,
+        }
+    }
+
     fn unlink(&mut self, arena: &mut Arena, before: u32, index: u32) -> Answer {
         let mut entry = arena.remove(index);
         if before == NIL {
@@ -252,14 +275,12 @@ impl Lane {
         }
     }
 
-    /// Gives everything back; `see` gets each entry that was never answered.
-    pub(crate) fn clear(&mut self, arena: &mut Arena, mut see: impl FnMut(&Entry)) {
-        while self.head != NIL {
-            let entry = arena.remove(self.head);
-            self.head = entry.next;
-            see(&entry);
-        }
+    /// Gives the oldest entry back, which was never answered; the lane is to be emptied so.
+    pub(crate) fn pop(&mut self, arena: &mut Arena) -> Option<Entry> {
         (self.tail, self.unstamped, self.unsent) = (NIL, NIL, NIL);
+        let entry = (self.head != NIL).then(|| arena.remove(self.head))?;
+        self.head = entry.next;
+        Some(entry)
     }
 }
 
@@ -311,6 +332,32 @@ mod tests {
     }
 
     #[test]
+    fn one_answer_for_all_that_came_before() {
+        let (mut arena, mut lane) = (Arena::new(), Lane::new());
+        for intended in 0..4 {
+            assert_eq!(lane.next_sequence(), intended as u32);
+            lane.push(&mut arena, intended);
+        }
+        for _ in 0..3 {
+            assert_eq!(
+                lane.waiting().map(|at| arena.get(at).sequence),
+                lane_begin(&mut lane, &mut arena)
+            );
+        }
+        assert_eq!(to(lane.answer(&mut arena, 2, NIL)).0, 2);
+        let below =
+            |lane: &mut Lane, arena: &mut Arena| lane.answer_below(arena, 2).map(|e| e.sequence);
+        assert_eq!(below(&mut lane, &mut arena), Some(0));
+        assert_eq!(below(&mut lane, &mut arena), Some(1));
+        assert_eq!(below(&mut lane, &mut arena), None);
+        assert!(lane.is_waiting(), "3 has not left");
+    }
+
+    fn lane_begin(lane: &mut Lane, arena: &mut Arena) -> Option<u32> {
+        lane.begin(arena, 9).map(|begun| begun.1)
+    }
+
+    #[test]
     fn order_is_judged_by_number() {
         let (mut arena, mut lane) = (Arena::new(), Lane::new());
         for intended in 0..4 {
@@ -323,7 +370,9 @@ mod tests {
         assert_eq!(lane.answer(&mut arena, 1, NIL), Answer::Duplicate);
         assert!(!to(lane.answer(&mut arena, 3, NIL)).4);
         let mut unanswered = Vec::new();
-        lane.clear(&mut arena, |e| unanswered.push(e.sequence));
+        while let Some(entry) = lane.pop(&mut arena) {
+            unanswered.push(entry.sequence);
+        }
         assert_eq!(unanswered, [2]);
     }
 

@@ -80,17 +80,17 @@ pub fn judge(plan: &Plan, outcome: &Outcome) -> Judgement {
 /// Messages left so late that the response time is the generator's own.
 fn late_sends(outcome: &Outcome) -> Option<String> {
     let p99 = |kind| outcome.latencies.get(kind).map(|latency| latency.quantile(0.99));
-    let lag = p99(Kind::SendLag)?;
-    // Broadcasts have no replies: their deliveries count from the intended time too.
-    let (name, answer) = match (p99(Kind::Response), p99(Kind::Delivery)) {
-        (Some(response), _) => ("response", response),
-        (None, Some(delivery)) => ("delivery", delivery),
-        (None, None) => return None,
-    };
+    // Not the lag that is reported: what a server did not take is late, but not by our doing.
+    let own = Some(&outcome.tally.own_lag).filter(|lag| lag.count() > 0)?;
+    let lag = own.quantile(0.99);
+    // Broadcasts have no replies, and idle connections nothing but pings: their times count from
+    // the intended one too.
+    let kinds = [Kind::Response, Kind::Delivery, Kind::Ping];
+    let (name, answer) = kinds.iter().find_map(|kind| Some((kind.name(), p99(*kind)?)))?;
     (lag > LAG_FLOOR_NS && lag as f64 > answer as f64 * LAG_SHARE).then(|| {
         format!(
-            "messages left late: send lag p99 {} is over 1 ms and over a tenth of the {name} p99 \
-             {}; {}",
+            "messages left late: the generator's own lag p99 {} is over 1 ms and over a tenth of \
+             the {name} p99 {}; {}",
             time(lag),
             time(answer),
             lag_remedy(outcome)
@@ -130,20 +130,26 @@ fn busy_cores(outcome: &Outcome) -> Vec<String> {
     reasons
 }
 
-/// A thread that never slept although its cores were not its own: the machine was full.
+/// Threads that never slept although their cores were not their own: the machine was full.
 fn waiting_threads(outcome: &Outcome) -> Option<String> {
     let health = &outcome.generator;
-    let runnable = |thread: &crate::cost::ThreadUse| health.percent(thread.cpu + thread.waited);
-    let worst = health.threads.iter().max_by(|a, b| runnable(a).total_cmp(&runnable(b)))?;
-    (runnable(worst) > CORE_PERCENT).then(|| {
+    let alone = health.threads.iter().map(|thread| {
+        let (ran, waited) = (health.percent(thread.cpu), health.percent(thread.waited));
+        (thread.name.as_str(), thread.cores.as_slice(), ran, waited)
+    });
+    let ran = health.core_percents().into_iter();
+    let together = ran.zip(health.waited_percents()).map(|((cores, ran), (_, waited))| {
+        // Threads of one core wait for each other too: no core is more than full.
+        ("the generator", cores, ran, waited.min(100.0 - ran))
+    });
+    let worst = together.chain(alone).max_by(|a, b| (a.2 + a.3).total_cmp(&(b.2 + b.3)))?;
+    let (who, cores, ran, waited) = worst;
+    (ran + waited > CORE_PERCENT).then(|| {
         format!(
-            "the machine was full: {} ran {:.0} % of the time and waited {:.0} % for {}, over \
-             {CORE_PERCENT} % together; give server and generator cores of their own, or ask for \
-             less with --rate",
-            worst.name,
-            health.percent(worst.cpu),
-            health.percent(worst.waited),
-            name_cores(&worst.cores)
+            "the machine was full: {who} ran {ran:.0} % of the time and waited {waited:.0} % for \
+             {}, over {CORE_PERCENT} % together; give server and generator cores of their own, or \
+             ask for less with --rate",
+            name_cores(cores)
         )
     })
 }
@@ -162,10 +168,14 @@ fn too_slow(outcome: &Outcome) -> Option<String> {
     let achieved = outcome.rate_achieved();
     (achieved < requested * RATE_SHARE).then(|| {
         format!(
-            "{} messages a second were sent of the {} requested, under 99 %; see errors, \
-             connections and generator for what held them up",
+            "{} messages a second were sent of the {} requested, under 99 %; {}",
             decimal(achieved),
-            decimal(requested)
+            decimal(requested),
+            if outcome.tally.held_back > 0 {
+                "the server took no more bytes: lower the rate, or see its errors"
+            } else {
+                "see errors, connections and generator for what held them up"
+            }
         )
     })
 }
@@ -173,14 +183,16 @@ fn too_slow(outcome: &Outcome) -> Option<String> {
 /// Another number of connections was measured than was asked for.
 fn too_few_connections(outcome: &Outcome) -> Option<String> {
     let tally = &outcome.tally;
-    let stayed = tally.established.saturating_sub(tally.closed_early);
+    let lost = tally.closed_early + tally.frozen;
+    let stayed = tally.established.saturating_sub(lost);
     ((stayed as f64) < tally.requested as f64 * CONNECTION_SHARE).then(|| {
         format!(
-            "{} connections were established of the {} requested, and {} of them ended early: \
-             under 99 %; see the errors for the cause",
+            "{} connections were established of the {} requested, {} of them ended early and {} \
+             froze unanswered: under 99 %; see the errors for the cause",
             grouped(tally.established),
             grouped(tally.requested),
-            grouped(tally.closed_early)
+            grouped(tally.closed_early),
+            grouped(tally.frozen)
         )
     })
 }
@@ -189,7 +201,13 @@ fn too_few_connections(outcome: &Outcome) -> Option<String> {
 fn silence(plan: &Plan, outcome: &Outcome) -> Option<String> {
     let tally = &outcome.tally;
     if plan.pace == Pace::Silent {
-        None
+        let unheard = tally.pings_sent > 0 && outcome.latencies.get(Kind::Ping).is_none();
+        unheard.then(|| {
+            format!(
+                "none of {} heartbeats was answered; does the server send pongs?",
+                grouped(tally.pings_sent)
+            )
+        })
     } else if tally.sent == 0 {
         Some("no message was sent; use a longer --duration or a higher --rate".to_owned())
     } else if tally.received == 0 {

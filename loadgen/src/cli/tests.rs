@@ -169,7 +169,12 @@ const REFUSED: [(&str, &[&str]); 76] = [
     ("--fragments 4 --fragment-gap 5s", &["--fragment-gap 5s", "outlast the 10s", "shorter"]),
     (
         "-c 10 -R 100 --fragments 3 --fragment-gap 50ms",
-        &["--fragment-gap 50ms", "lasts 0.1 s", "each connection sends 10.00 a second", "lower rate"],
+        &[
+            "--fragment-gap 50ms",
+            "lasts 0.1 s",
+            "each connection sends 10.00 a second",
+            "lower rate",
+        ],
     ),
     (
         "--text --size 4..64 --heartbeat-kind text",
@@ -177,7 +182,7 @@ const REFUSED: [(&str, &[&str]); 76] = [
     ),
     (
         "--mode broadcast --rate 5 -c 100k --publishers 100k",
-        &["--publishers 100000", "111.8 GiB, over 2.0 GiB", "fewer publishers"],
+        &["--publishers 100000", "111.76 GiB, over 2.00 GiB", "fewer publishers"],
     ),
     ("--verify --size 8", &["--size 8", "verified", "--size 16"]),
     ("--pipeline 2 --size 8..9", &["--size 8..9", "told apart", "--size 16"]),

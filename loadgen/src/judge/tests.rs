@@ -20,6 +20,10 @@ fn latencies(outcome: &mut Outcome, kind: Kind, ns: u64) {
     outcome.latencies.add(&recorder);
 }
 
+fn own_lag(outcome: &mut Outcome, ns: u64) {
+    (0..1000).for_each(|_| outcome.tally.own_lag.record(ns));
+}
+
 fn thread(core: &[usize], cpu_ms: u64, waited_ms: u64) -> ThreadUse {
     ThreadUse {
         name: format!("loadgen-{}", core[0]),
@@ -93,30 +97,40 @@ fn achieved_rate() {
 fn send_lag_counts_only_over_both_bounds() {
     // Long, but a twentieth of the response.
     valid(|outcome| {
-        latencies(outcome, Kind::SendLag, 5 * MS);
+        own_lag(outcome, 5 * MS);
         latencies(outcome, Kind::Response, 100 * MS);
     });
     // Half of the response, but short.
     valid(|outcome| {
-        latencies(outcome, Kind::SendLag, 999_000);
+        own_lag(outcome, 999_000);
         latencies(outcome, Kind::Response, 2 * MS);
     });
     faulted(Verdict::GeneratorBound, "p99 10.0ms; lower the load", |outcome| {
-        latencies(outcome, Kind::SendLag, 1_100_000);
+        own_lag(outcome, 1_100_000);
         latencies(outcome, Kind::Response, 10 * MS);
     });
     faulted(Verdict::GeneratorBound, "stop what else runs", |outcome| {
-        latencies(outcome, Kind::SendLag, 1_100_000);
+        own_lag(outcome, 1_100_000);
         latencies(outcome, Kind::Response, 10 * MS);
         outcome.generator.threads = vec![thread(&[0], 300, 50), thread(&[1], 300, 551)];
     });
     valid(|outcome| {
-        latencies(outcome, Kind::SendLag, 1_100_000);
+        own_lag(outcome, 1_100_000);
         latencies(outcome, Kind::Response, 12 * MS);
     });
-    faulted(Verdict::GeneratorBound, "delivery p99", |outcome| {
-        latencies(outcome, Kind::SendLag, 3 * MS);
-        latencies(outcome, Kind::Delivery, 10 * MS);
+    for (kind, name) in [(Kind::Delivery, "delivery p99"), (Kind::Ping, "ping p99")] {
+        faulted(Verdict::GeneratorBound, name, |outcome| {
+            own_lag(outcome, 3 * MS);
+            latencies(outcome, kind, 10 * MS);
+        });
+    }
+    // What the server held up is late too, but the generator was not.
+    valid(|outcome| {
+        own_lag(outcome, 10_000);
+        let mut recorder = Recorder::new();
+        recorder.record(Kind::SendLag, Phase::Measure, 50 * MS);
+        outcome.latencies.add(&recorder);
+        latencies(outcome, Kind::Response, 60 * MS);
     });
 }
 
@@ -145,6 +159,13 @@ fn threads_that_wait_for_a_core() {
     faulted(Verdict::Inconclusive, "ran 45 % of the time and waited 41 % for core 0", |outcome| {
         outcome.generator.threads = vec![thread(&[1], 100, 0), thread(&[0], 4_500, 4_100)];
     });
+    // Neither thread by itself, but the core of both.
+    faulted(Verdict::Inconclusive, "ran 50 % of the time and waited 38 % for core 0", |outcome| {
+        outcome.generator.threads = vec![thread(&[0], 2_500, 1_900); 2];
+    });
+    faulted(Verdict::Inconclusive, "ran 50 % of the time and waited 50 % for core 0", |outcome| {
+        outcome.generator.threads = vec![thread(&[0], 2_500, 4_000); 2];
+    });
 }
 
 #[test]
@@ -156,6 +177,8 @@ fn connections() {
     faulted(Verdict::Inconclusive, "11 of them ended early", |outcome| {
         outcome.tally.closed_early = 11;
     });
+    valid(|outcome| outcome.tally.frozen = 10);
+    faulted(Verdict::Inconclusive, "11 froze unanswered", |outcome| outcome.tally.frozen = 11);
 }
 
 #[test]
@@ -166,6 +189,12 @@ fn nothing_sent_or_nothing_answered() {
     let mut outcome = sound();
     outcome.rate_requested = None;
     (outcome.tally.sent, outcome.tally.received) = (0, 0);
+    assert_eq!(judge(&plan(&["--mode", "idle"]), &outcome).verdict, Verdict::Valid);
+    outcome.tally.pings_sent = 5;
+    let idle = judge(&plan(&["--mode", "idle"]), &outcome);
+    assert_eq!(idle.verdict, Verdict::Inconclusive);
+    assert!(idle.reasons[0].contains("none of 5 heartbeats"), "{idle:?}");
+    latencies(&mut outcome, Kind::Ping, MS);
     assert_eq!(judge(&plan(&["--mode", "idle"]), &outcome).verdict, Verdict::Valid);
     let closed = judge(&plan(&[]), &outcome);
     assert_eq!(closed.verdict, Verdict::Inconclusive);

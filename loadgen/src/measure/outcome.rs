@@ -40,10 +40,11 @@ impl Outcome {
         Some(if counted { self.tally.due as f64 / seconds } else { rate })
     }
 
-    /// Messages a second that were sent in the measured window.
+    /// Messages a second that were sent in the measured window, those sent before it left out.
     pub fn rate_achieved(&self) -> f64 {
         let seconds = self.phases.measure.as_secs_f64();
-        if seconds > 0.0 { self.tally.sent as f64 / seconds } else { 0.0 }
+        let sent = self.tally.sent.saturating_sub(self.tally.carried);
+        if seconds > 0.0 { sent as f64 / seconds } else { 0.0 }
     }
 }
 

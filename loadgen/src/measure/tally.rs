@@ -19,23 +19,39 @@ pub struct Tally {
     /// Failures and early ends by cause. A cause names what happened and, after a colon, what to do
     /// about it if that is known.
     pub errors: BTreeMap<String, u64>,
-    /// Messages that fell due in an open loop, sent or not. Random arrivals are the rate only on
-    /// average: this is what could be sent.
+    /// Messages that fell due, sent or not. Random arrivals are the rate only on average: this is
+    /// what could be sent. Each is either received or unanswered in the end, and, seen from the
+    /// other side, either sent or not (broadcast: a delivery answers nothing, so the latter only).
     pub due: u64,
+    /// Those of a closed loop that were sent before the window and still outstanding in it.
+    pub carried: u64,
     /// Messages sent (broadcast: published).
     pub sent: u64,
     /// Replies to them (broadcast: deliveries).
     pub received: u64,
-    /// Messages sent whose reply had not come when the drain was over.
+    /// Messages due whose reply had not come when the drain was over, sent or not.
     pub unanswered: u64,
     /// How long each of the unanswered had been waiting, from its intended time to the end.
     pub unanswered_age: Latency,
+    /// Messages that waited in the generator because the server took no more bytes.
+    pub held_back: u64,
+    /// How late the generator itself was: intended time to handover of the messages (idle mode:
+    /// pings) that had to wait for nobody else, and of each later fragment.
+    pub own_lag: Latency,
+    /// Connections of a closed loop that had no reply in the second half of the window, with all
+    /// their messages in flight unanswered: what they would have sent meanwhile is not measured.
+    pub frozen: u64,
     /// Pings sent, heartbeats and interleaved ones.
     pub pings_sent: u64,
     /// Pings whose answer had not come when the drain was over.
     pub pings_unanswered: u64,
     /// Heartbeats due while an earlier ping of their connection was not answered yet.
     pub pings_overdue: u64,
+    /// Heartbeats due that were never sent: their connection was gone or amid a fragmented message
+    /// (text), or the generator was too slow.
+    pub pings_unsent: u64,
+    /// Pings without a pong of their own, answered by that of a later ping (RFC 6455 5.5.3).
+    pub pings_coalesced: u64,
     /// Replies compared with what was sent and found equal.
     pub verified: u64,
     /// Replies that differ from what was sent.
@@ -44,6 +60,8 @@ pub struct Tally {
     pub duplicate: u64,
     /// Replies that came after the reply to a later message of their connection.
     pub reordered: u64,
+    /// Messages that answer nothing, such as greetings, whenever they came.
+    pub strays: u64,
     /// Deliveries of the broadcast mode.
     pub broadcast: Option<BroadcastTally>,
 }
@@ -84,6 +102,18 @@ impl BroadcastTally {
 }
 
 impl Tally {
+    /// Messages due that were never sent.
+    pub fn unsent(&self) -> u64 {
+        self.due.saturating_sub(self.sent)
+    }
+
+    /// Counts a message of a closed loop that was due before the window, and `sent` if it was.
+    pub fn carry(&mut self, sent: bool) {
+        self.due += 1;
+        self.sent += u64::from(sent);
+        self.carried += u64::from(sent);
+    }
+
     /// Counts one error. A cause that was seen before costs no allocation.
     pub fn error(&mut self, cause: &str) {
         if let Some(count) = self.errors.get_mut(cause) {
@@ -103,17 +133,24 @@ impl Tally {
             *self.errors.entry(cause.clone()).or_default() += count;
         }
         self.due += other.due;
+        self.carried += other.carried;
         self.sent += other.sent;
         self.received += other.received;
         self.unanswered += other.unanswered;
         self.unanswered_age.merge(&other.unanswered_age);
+        self.held_back += other.held_back;
+        self.own_lag.merge(&other.own_lag);
+        self.frozen += other.frozen;
         self.pings_sent += other.pings_sent;
         self.pings_unanswered += other.pings_unanswered;
         self.pings_overdue += other.pings_overdue;
+        self.pings_unsent += other.pings_unsent;
+        self.pings_coalesced += other.pings_coalesced;
         self.verified += other.verified;
         self.corrupt += other.corrupt;
         self.duplicate += other.duplicate;
         self.reordered += other.reordered;
+        self.strays += other.strays;
         if let Some(other) = &other.broadcast {
             self.broadcast.get_or_insert_default().merge(other);
         }

@@ -138,6 +138,10 @@ fn tally(numbers: &[u64], causes: &[u8]) -> Tally {
     (tally.closed_early, tally.sent, tally.received) = (n(3), n(4), n(5));
     (tally.unanswered, tally.pings_sent, tally.pings_unanswered) = (n(6), n(7), n(8));
     (tally.verified, tally.corrupt, tally.duplicate, tally.reordered) = (n(9), n(10), n(11), n(12));
+    (tally.due, tally.carried, tally.held_back, tally.frozen) = (n(20), n(21), n(22), n(23));
+    (tally.pings_overdue, tally.pings_unsent, tally.pings_coalesced) = (n(24), n(25), n(26));
+    tally.strays = n(27);
+    tally.own_lag.record(n(28));
     tally.unanswered_age.record(n(13));
     for cause in causes {
         tally.error(&format!("cause {}", cause % 3));
@@ -181,8 +185,8 @@ proptest! {
     /// Order does not matter, nothing is forgotten, and an empty tally adds nothing.
     #[test]
     fn merging_tallies_is_addition(
-        a in proptest::collection::vec(0u64..1 << 40, 20),
-        b in proptest::collection::vec(0u64..1 << 40, 20),
+        a in proptest::collection::vec(0u64..1 << 40, 29),
+        b in proptest::collection::vec(0u64..1 << 40, 29),
         ca in proptest::collection::vec(0u8..9, 0..9),
         cb in proptest::collection::vec(0u8..9, 0..9),
     ) {
@@ -196,6 +200,10 @@ proptest! {
         prop_assert_eq!(xy.sent, a[4] + b[4]);
         prop_assert_eq!(xy.reordered, a[12] + b[12]);
         prop_assert_eq!(xy.unanswered_age.count(), 2);
+        prop_assert_eq!((xy.carried, xy.held_back), (a[21] + b[21], a[22] + b[22]));
+        prop_assert_eq!((xy.frozen, xy.pings_unsent), (a[23] + b[23], a[25] + b[25]));
+        prop_assert_eq!((xy.pings_coalesced, xy.strays), (a[26] + b[26], a[27] + b[27]));
+        prop_assert_eq!((xy.due, xy.own_lag.count()), (a[20] + b[20], 2));
         let spreads = u64::from(a[14] % 2 == 0) + u64::from(b[14] % 2 == 0);
         prop_assert_eq!(xy.broadcast.as_ref().map_or(0, |b| b.spread.count()), spreads);
         let mut same = x.clone();

@@ -11,7 +11,7 @@ use super::Finished;
 use crate::cli::plan::{Mode, Pace};
 use crate::cost::{KernelGrowth, us_per_message};
 use crate::judge::Verdict;
-use crate::measure::{Kind, Summary};
+use crate::measure::{Kind, Outcome, Summary, Tally};
 
 /// Name and version of the schema.
 const SCHEMA: &str = "plimsoll.loadgen/1";
@@ -48,14 +48,23 @@ struct Connections<'a> {
     established: u64,
     failed: u64,
     closed_early: u64,
+    frozen: u64,
     errors: &'a BTreeMap<String, u64>,
 }
 
 #[derive(Serialize)]
 struct Messages {
+    /// Sent and unsent; but for broadcasts also received and unanswered.
+    due: u64,
     sent: u64,
+    unsent: u64,
     received: u64,
+    /// Due and not answered, whether sent or not.
     unanswered: u64,
+    /// Those of a closed loop that were sent before the window and outstanding in it.
+    carried: u64,
+    /// Had to wait because the server took no more bytes.
+    held_back: u64,
     /// 0 in a closed loop and in idle mode, where no rate is asked for.
     rate_requested: f64,
     rate_achieved: f64,
@@ -69,12 +78,18 @@ struct Integrity {
     corrupt: u64,
     duplicate: u64,
     reordered: u64,
+    strays: u64,
 }
 
 #[derive(Serialize)]
 struct Pings {
     sent: u64,
     unanswered: u64,
+    /// Due while an earlier one of the connection was unanswered.
+    overdue: u64,
+    unsent: u64,
+    /// Answered by the pong to a later ping.
+    coalesced: u64,
 }
 
 #[derive(Serialize)]
@@ -85,6 +100,8 @@ struct Generator<'a> {
     busiest_thread_percent: f64,
     /// Time that all threads together could have run but had no core.
     waited_seconds: f64,
+    /// How late messages were by the generator's own doing.
+    own_lag: Option<Summary>,
     cores: Vec<CoreShare<'a>>,
 }
 
@@ -166,28 +183,10 @@ fn document(finished: Finished<'_>) -> Document<'_> {
             Pace::Open { .. } => "open",
         },
         seed: plan.seed,
-        connections: Connections {
-            requested: tally.requested,
-            established: tally.established,
-            failed: tally.failed,
-            closed_early: tally.closed_early,
-            errors: &tally.errors,
-        },
-        messages: Messages {
-            sent: tally.sent,
-            received: tally.received,
-            unanswered: tally.unanswered,
-            rate_requested: outcome.rate_requested.unwrap_or(0.0),
-            rate_achieved: outcome.rate_achieved(),
-            unanswered_age: Some(tally.unanswered_age.summary()).filter(|age| age.count > 0),
-        },
-        integrity: Integrity {
-            verified: tally.verified,
-            corrupt: tally.corrupt,
-            duplicate: tally.duplicate,
-            reordered: tally.reordered,
-        },
-        pings: Pings { sent: tally.pings_sent, unanswered: tally.pings_unanswered },
+        connections: connections(tally),
+        messages: messages(outcome),
+        integrity: integrity(tally),
+        pings: pings(tally),
         latency: Kind::ALL.into_iter().filter_map(latency).collect(),
         latency_overflow: outcome.latencies.overflow,
         generator: generator(finished),
@@ -215,6 +214,53 @@ fn document(finished: Finished<'_>) -> Document<'_> {
     }
 }
 
+fn connections(tally: &Tally) -> Connections<'_> {
+    Connections {
+        requested: tally.requested,
+        established: tally.established,
+        failed: tally.failed,
+        closed_early: tally.closed_early,
+        frozen: tally.frozen,
+        errors: &tally.errors,
+    }
+}
+
+fn messages(outcome: &Outcome) -> Messages {
+    let tally = &outcome.tally;
+    Messages {
+        due: tally.due,
+        sent: tally.sent,
+        unsent: tally.unsent(),
+        received: tally.received,
+        unanswered: tally.unanswered,
+        carried: tally.carried,
+        held_back: tally.held_back,
+        rate_requested: outcome.rate_requested.unwrap_or(0.0),
+        rate_achieved: outcome.rate_achieved(),
+        unanswered_age: Some(tally.unanswered_age.summary()).filter(|age| age.count > 0),
+    }
+}
+
+fn integrity(tally: &Tally) -> Integrity {
+    Integrity {
+        verified: tally.verified,
+        corrupt: tally.corrupt,
+        duplicate: tally.duplicate,
+        reordered: tally.reordered,
+        strays: tally.strays,
+    }
+}
+
+fn pings(tally: &Tally) -> Pings {
+    Pings {
+        sent: tally.pings_sent,
+        unanswered: tally.pings_unanswered,
+        overdue: tally.pings_overdue,
+        unsent: tally.pings_unsent,
+        coalesced: tally.pings_coalesced,
+    }
+}
+
 fn generator(finished: Finished<'_>) -> Generator<'_> {
     let health = &finished.outcome.generator;
     let shares = health.core_percents().into_iter();
@@ -223,6 +269,7 @@ fn generator(finished: Finished<'_>) -> Generator<'_> {
         cpu_seconds: health.cpu().as_secs_f64(),
         cpu_us_per_message: us_per_message(health.cpu(), finished.messages()),
         busiest_thread_percent: health.busiest_thread_percent(),
+        own_lag: Some(finished.outcome.tally.own_lag.summary()).filter(|lag| lag.count > 0),
         waited_seconds: health.threads.iter().map(|thread| thread.waited.as_secs_f64()).sum(),
         cores: shares.map(|(cores, percent)| CoreShare { cores, percent }).collect(),
     }

@@ -64,7 +64,8 @@ fn echo() -> Outcome {
     tally.closed_early = 2;
     tally.errors.insert("connection refused: is the server listening?".to_owned(), 5);
     tally.errors.insert("closed by the server with 1001".to_owned(), 2);
-    (tally.sent, tally.received, tally.unanswered) = (60_000, 59_998, 2);
+    (tally.due, tally.sent) = (60_000, 60_000);
+    (tally.received, tally.unanswered) = (59_998, 2);
     tally.unanswered_age.record(1_500_000_000);
     tally.unanswered_age.record(2_500_000_000);
     (tally.pings_sent, tally.verified) = (100_000, 59_998);
@@ -124,7 +125,9 @@ const CONTRACT: &str = "schema verdict verdict_reasons
     server.bytes_per_connection
     phases.connect_s phases.warmup_s phases.measure_s";
 
-const ADDED: &str = "target embedded loopback mode loop_kind seed pings.sent pings.unanswered
+const ADDED: &str = "messages.due messages.unsent messages.carried messages.held_back
+    connections.frozen integrity.strays pings.overdue pings.unsent pings.coalesced
+    generator.own_lag target embedded loopback mode loop_kind seed pings.sent pings.unanswered
     messages.unanswered_age latency_overflow notes generator.waited_seconds generator.cores
     broadcast.expected broadcast.received broadcast.duplicate broadcast.reordered
     broadcast.spread.p99 server.rss_bytes_connected server.rss_bytes_after server.shared_process
@@ -206,6 +209,23 @@ fn the_report_of_a_broadcast_run() {
     outcome.server = None;
     outcome.generator.threads[0].cpu = Duration::from_secs(29);
     assert_eq!(text(&args, &outcome, Style::PLAIN), include_str!("broadcast.txt"));
+}
+
+/// What went wrong is said in every mode, verified or not.
+#[test]
+fn faults_are_never_hidden() {
+    let mut outcome = echo();
+    let tally = &mut outcome.tally;
+    (tally.corrupt, tally.strays, tally.sent) = (3, 4, 59_990);
+    (tally.pings_unsent, tally.pings_overdue, tally.pings_coalesced) = (5, 6, 7);
+    for mode in [&["--rate", "2000"][..], &["--mode", "idle"]] {
+        let text = text(mode, &outcome, Style::PLAIN);
+        for words in ["3 corrupt", "4 unasked for", "5 unsent", "6 due before", "7 answered by"] {
+            assert!(text.contains(words), "{words}: {text}");
+        }
+    }
+    let text = text(&["--rate", "2000"], &outcome, Style::PLAIN);
+    assert!(text.contains("60,000 due, 59,990 sent, 10 unsent, 59,998 answered"), "{text}");
 }
 
 #[test]

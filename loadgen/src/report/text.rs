@@ -28,6 +28,12 @@ impl Page {
         self.lines.push(format!("{:NAME$} {}", "", self.style.aside(text)));
     }
 
+    /// A count that should be 0.
+    fn fault(&self, n: u64, what: &str) -> String {
+        let text = format!("{} {what}", grouped(n));
+        if n > 0 { self.style.bad(&text) } else { text }
+    }
+
     fn blank(&mut self) {
         self.lines.push(String::new());
     }
@@ -132,65 +138,103 @@ fn load(plan: &Plan, outcome: &Outcome) -> String {
 /// What came of it.
 fn achieved(plan: &Plan, outcome: &Outcome, page: &mut Page) {
     let tally = &outcome.tally;
-    let style = page.style;
-    let fault = |n: u64, what: &str| {
-        let text = format!("{} {what}", grouped(n));
-        if n > 0 { style.bad(&text) } else { text }
-    };
     let connections = format!(
         "{} of {} established in {:.1} s, {}, {}",
         grouped(tally.established),
         grouped(tally.requested),
         outcome.phases.connect.as_secs_f64(),
-        fault(tally.failed, "failed"),
-        fault(tally.closed_early, "closed early")
+        page.fault(tally.failed, "failed"),
+        page.fault(tally.closed_early, "closed early")
     );
     page.line("connections", &connections);
     if plan.pace != Pace::Silent {
-        let rate = decimal(outcome.rate_achieved());
-        let rate = match outcome.rate_requested {
-            Some(requested) => format!("{rate}/s of {}/s requested, in total", decimal(requested)),
-            None => format!("{rate}/s in total, at the server's pace"),
-        };
-        page.line("rate", &rate);
-        let answers = if tally.broadcast.is_some() { "delivered" } else { "answered" };
-        let messages = format!(
-            "{} sent, {} {answers}, {}",
-            grouped(tally.sent),
-            grouped(tally.received),
-            fault(tally.unanswered, "unanswered")
-        );
-        page.line("messages", &messages);
-        unanswered_ages(outcome, page);
-        let compared = if plan.verify {
-            format!("{} verified, {}", grouped(tally.verified), fault(tally.corrupt, "corrupt"))
-        } else {
-            "bytes not compared (--verify)".to_owned()
-        };
-        let integrity = format!(
-            "{compared}, {}, {}",
-            fault(tally.duplicate, "duplicate"),
-            fault(tally.reordered, "reordered")
-        );
-        page.line("integrity", &integrity);
+        messages(outcome, page);
     }
-    if tally.pings_sent > 0 {
-        let unanswered = fault(tally.pings_unanswered, "unanswered");
-        page.line("pings", &format!("{} sent, {unanswered}", grouped(tally.pings_sent)));
+    integrity(plan, outcome, page);
+    pings(outcome, page);
+    broadcast(outcome, page);
+}
+
+fn messages(outcome: &Outcome, page: &mut Page) {
+    let tally = &outcome.tally;
+    let rate = decimal(outcome.rate_achieved());
+    let rate = match outcome.rate_requested {
+        Some(requested) => format!("{rate}/s of {}/s requested, in total", decimal(requested)),
+        None => format!("{rate}/s in total, at the server's pace"),
+    };
+    page.line("rate", &rate);
+    let answers = if tally.broadcast.is_some() { "delivered" } else { "answered" };
+    let messages = format!(
+        "{} due, {} sent, {}, {} {answers}, {}",
+        grouped(tally.due),
+        grouped(tally.sent),
+        page.fault(tally.unsent(), "unsent"),
+        grouped(tally.received),
+        page.fault(tally.unanswered, "unanswered")
+    );
+    page.line("messages", &messages);
+    unanswered_ages(outcome, page);
+}
+
+/// What was compared; faults are named even where nothing was to be compared.
+fn integrity(plan: &Plan, outcome: &Outcome, page: &mut Page) {
+    let tally = &outcome.tally;
+    let mut parts = Vec::new();
+    if plan.verify {
+        parts.push(format!("{} verified", grouped(tally.verified)));
+    } else if plan.pace != Pace::Silent {
+        parts.push("bytes not compared (--verify)".to_owned());
     }
-    if let Some(broadcast) = &tally.broadcast {
-        let text = format!(
-            "reach {:.4} % ({} of {} deliveries), {}, {}, {}",
-            // Rounded down: 100 % means every one.
-            (broadcast.reach() * 1e6).floor() / 1e4,
-            grouped(broadcast.received),
-            grouped(broadcast.expected),
-            fault(broadcast.lost(), "lost"),
-            fault(broadcast.duplicate, "duplicate"),
-            fault(broadcast.reordered, "reordered")
-        );
-        page.line("broadcast", &text);
+    let always = plan.pace != Pace::Silent;
+    for (count, what, shown) in [
+        (tally.corrupt, "corrupt", plan.verify),
+        (tally.duplicate, "duplicate", always),
+        (tally.reordered, "reordered", always),
+        (tally.strays, "unasked for", false),
+    ] {
+        if shown || count > 0 {
+            parts.push(page.fault(count, what));
+        }
     }
+    if !parts.is_empty() {
+        page.line("integrity", &parts.join(", "));
+    }
+}
+
+fn pings(outcome: &Outcome, page: &mut Page) {
+    let tally = &outcome.tally;
+    if tally.pings_sent + tally.pings_unsent == 0 {
+        return;
+    }
+    let mut parts = vec![
+        format!("{} sent", grouped(tally.pings_sent)),
+        page.fault(tally.pings_unanswered, "unanswered"),
+    ];
+    for (count, what) in [
+        (tally.pings_unsent, "unsent"),
+        (tally.pings_overdue, "due before the last answer"),
+        (tally.pings_coalesced, "answered by a later pong"),
+    ] {
+        if count > 0 {
+            parts.push(page.fault(count, what));
+        }
+    }
+    page.line("pings", &parts.join(", "));
+}
+
+fn broadcast(outcome: &Outcome, page: &mut Page) {
+    let Some(broadcast) = &outcome.tally.broadcast else { return };
+    let text = format!(
+        "reach {:.4} % ({} of {} deliveries), {}, {}, {}",
+        // Rounded down: 100 % means every one.
+        (broadcast.reach() * 1e6).floor() / 1e4,
+        grouped(broadcast.received),
+        grouped(broadcast.expected),
+        page.fault(broadcast.lost(), "lost"),
+        page.fault(broadcast.duplicate, "duplicate"),
+        page.fault(broadcast.reordered, "reordered")
+    );
+    page.line("broadcast", &text);
 }
 
 fn unanswered_ages(outcome: &Outcome, page: &mut Page) {

@@ -10,6 +10,7 @@ use super::RunError;
 use super::fleet::Fleet;
 use crate::cli::plan::{Mode, Pace, Plan, Target};
 use crate::cost::{Subject, Watch};
+use crate::human::decimal;
 use crate::measure::{Latencies, Outcome, Phases, Tally};
 use crate::payload;
 use crate::progress::{LiveCell, Progress, Stage};
@@ -240,12 +241,10 @@ impl Lead<'_> {
 
     fn outcome(mut self, harvests: Vec<Harvest>, watch: Watch, phases: Phases) -> Outcome {
         let (mut tally, mut latencies) = (Tally::default(), Latencies::default());
-        let (mut strays, mut held, mut rooms) = (0, 0, None);
+        let mut rooms = None;
         for harvest in harvests {
             tally.merge(&harvest.tally);
             latencies.add(&harvest.recorder);
-            strays += harvest.strays;
-            held += harvest.held;
             match (&mut rooms, harvest.rooms) {
                 (None, first) => rooms = first,
                 (Some(sum), Some(part)) => sum.merge(&part),
@@ -253,7 +252,8 @@ impl Lead<'_> {
             }
         }
         tally.broadcast = rooms.map(RoomCounts::finish);
-        self.note_findings(&tally, strays, held);
+        self.note_ramp(&phases);
+        self.note_findings(&tally);
         let (generator, server) = watch.finish();
         Outcome {
             target: self.name(),
@@ -272,7 +272,20 @@ impl Lead<'_> {
         }
     }
 
-    fn note_findings(&mut self, tally: &Tally, strays: u64, held: u64) {
+    /// The ramp is a wish: openings in flight are bounded, and the server may be slow.
+    fn note_ramp(&mut self, phases: &Phases) {
+        let Some(ramp) = self.plan.ramp else { return };
+        let (all, took) = (f64::from(self.plan.connections), phases.connect.as_secs_f64());
+        if took > all / ramp * 1.25 + 0.25 {
+            self.notes.push(format!(
+                "connections were begun at {} a second, not at the {} of --ramp",
+                decimal(all / took),
+                decimal(ramp)
+            ));
+        }
+    }
+
+    fn note_findings(&mut self, tally: &Tally) {
         let timed = matches!(self.plan.mode, Mode::Broadcast(_));
         let stamp = payload::stamp_bytes(self.plan.payload, timed);
         if self.plan.mode == Mode::Echo && self.plan.size.min < stamp {
@@ -287,16 +300,33 @@ impl Lead<'_> {
                 tally.established, tally.requested
             ));
         }
-        if held > 0 {
-            self.notes.push(format!(
-                "{held} messages were never sent: their connections took no more bytes, or the \
-                 generator was too slow"
-            ));
+        if matches!(self.plan.pace, Pace::Closed { .. }) {
+            self.notes.push(
+                "closed loop: a slow reply also delays the messages after it, and what they would \
+                 have waited is in no percentile (coordinated omission): use --rate for that"
+                    .to_owned(),
+            );
         }
-        if strays > 0 {
-            self.notes.push(format!(
-                "{strays} messages answered nothing that was sent: does this path echo?"
-            ));
+        for (count, what) in [
+            (
+                tally.unsent(),
+                "messages were never sent: their connections took no more bytes or were gone, or \
+                 the generator was too slow",
+            ),
+            (
+                tally.held_back,
+                "messages had to wait in the generator: the server took no more bytes",
+            ),
+            (
+                tally.frozen,
+                "connections were frozen: no reply in the second half of the window, and nothing \
+                 more was sent on them",
+            ),
+            (tally.strays, "messages answered nothing that was sent: does this path echo?"),
+        ] {
+            if count > 0 {
+                self.notes.push(format!("{count} {what}"));
+            }
         }
     }
 }

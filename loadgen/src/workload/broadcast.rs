@@ -125,19 +125,19 @@ impl Workload {
         let Some(rooms) = &mut self.rooms else { return };
         let stamp = self.payloads.read(payload).filter(|s| rooms.belongs(s.connection, connection));
         let Some(stamp) = stamp else {
-            self.tally.corrupt += 1;
-            self.strays += 1;
+            self.tally.strays += 1;
             return;
         };
-        let measured = stamp.time >= self.times.from && stamp.time < self.times.to;
+        let measured = self.measured(stamp.time);
+        let Some(rooms) = &mut self.rooms else { return };
         let delivery = rooms.hear(local, stamp.connection, stamp.sequence);
         let rooms_tally = &mut rooms.counts.tally;
         if delivery == Delivery::Duplicate {
-            rooms_tally.duplicate += 1;
-            self.tally.duplicate += 1;
+            rooms_tally.duplicate += u64::from(measured);
+            self.tally.duplicate += u64::from(measured);
             return;
         }
-        if delivery == Delivery::Reordered {
+        if measured && delivery == Delivery::Reordered {
             rooms_tally.reordered += 1;
             self.tally.reordered += 1;
         }
@@ -148,7 +148,7 @@ impl Workload {
         }
         let intact = kind == self.manner.kind
             && (!self.manner.verify || self.payloads.intact(stamp, payload));
-        self.tally.corrupt += u64::from(!intact);
+        self.tally.corrupt += u64::from(!intact && measured);
         self.tally.verified += u64::from(intact && self.manner.verify && measured);
         let took = now.saturating_sub(stamp.time);
         self.recorder.record(Latency::Delivery, self.phase(stamp.time), took);

@@ -5,7 +5,7 @@ use plimsoll::shard::Peers;
 use plimsoll::shard::net::Net;
 
 use super::Workload;
-use super::link::Local;
+use super::link::{Local, Status};
 use crate::cli::plan::HeartbeatKind;
 use crate::inflight::NIL;
 use crate::payload::{write_beat, write_ping};
@@ -53,29 +53,47 @@ impl Workload {
         intended: Nanos,
         now: Nanos,
     ) {
+        let measured = self.measured(intended);
+        self.tally.due += u64::from(measured && self.manner.beats_only);
         let link = &mut self.links[local as usize];
-        if !link.is_open() {
-            return;
-        }
+        let peer = link.id.filter(|_| link.status == Status::Open).and_then(|id| peers.get(id));
+        let Some(mut peer) = peer else { return self.beat_unsent(intended, now) };
         let overdue = link.owed_beat != 0 || !link.beats.is_empty();
-        if overdue && self.times.from <= intended {
-            self.tally.pings_overdue += 1;
-        }
-        let Some(mut peer) = link.id.and_then(|id| peers.get(id)) else { return };
+        self.tally.pings_overdue += u64::from(overdue && measured);
         if self.manner.beat == HeartbeatKind::Ping {
+            if measured && self.manner.beats_only && peer.tx.pending() == 0 {
+                self.tally.own_lag.record(now.saturating_sub(intended));
+            }
             self.ping(local, &mut peer.tx, intended, now);
         } else if link.current == NIL {
             self.text_beat(local, &mut peer.tx, intended, now);
         } else if link.owed_beat == 0 {
             link.owed_beat = intended;
+        } else {
+            self.beat_unsent(intended, now);
         }
     }
 
-    /// One ping frame.
+    /// A heartbeat that cannot be sent any more.
+    pub(super) fn beat_unsent(&mut self, intended: Nanos, now: Nanos) {
+        if self.measured(intended) {
+            self.tally.pings_unsent += 1;
+            if self.manner.beats_only {
+                // It waits to the end of the window at least.
+                self.unanswered(intended, now.max(self.times.to));
+            }
+        }
+    }
+
+    /// One ping frame that was due at `intended`.
     pub(super) fn ping(&mut self, local: u32, tx: &mut Sender<'_>, intended: Nanos, now: Nanos) {
         let connection = self.task.global(self.shard, local);
-        let Some(sequence) = self.begin_beat(local, intended, now) else { return };
-        tx.ping(&write_ping(connection, sequence));
+        let sequence = self.links[local as usize].beats.next_sequence();
+        if tx.ping(&write_ping(connection, sequence)) {
+            self.begin_beat(local, intended, now);
+        } else {
+            self.beat_unsent(intended, now);
+        }
     }
 
     /// One text heartbeat.
@@ -87,20 +105,24 @@ impl Workload {
         now: Nanos,
     ) {
         let connection = self.task.global(self.shard, local);
-        let Some(sequence) = self.begin_beat(local, intended, now) else { return };
-        tx.send(Kind::Text, &write_beat(connection, sequence));
+        let sequence = self.links[local as usize].beats.next_sequence();
+        if tx.send(Kind::Text, &write_beat(connection, sequence)) {
+            self.begin_beat(local, intended, now);
+        } else {
+            self.beat_unsent(intended, now);
+        }
     }
 
-    fn begin_beat(&mut self, local: u32, intended: Nanos, now: Nanos) -> Option<u32> {
+    /// A heartbeat was handed over.
+    fn begin_beat(&mut self, local: u32, intended: Nanos, now: Nanos) {
         let link = &mut self.links[local as usize];
         link.beats.push(&mut self.arena, intended);
-        let (_, sequence) = link.beats.begin(&mut self.arena, now)?;
+        link.beats.begin(&mut self.arena, now);
         let measured = u64::from(self.measured(intended));
         self.tally.pings_sent += measured;
         if self.manner.beats_only {
             self.tally.sent += measured;
             self.cell().sent.add(1);
         }
-        Some(sequence)
     }
 }

@@ -5,6 +5,17 @@ use plimsoll::shard::ConnId;
 use crate::inflight::{Lane, NIL};
 use crate::schedule::Nanos;
 
+/// What a message had to wait for between its intended time and its handover.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Wait {
+    /// Nothing: if it is late, the generator is.
+    Nobody,
+    /// The last fragment of the message before it.
+    Fragments,
+    /// The server, which took no more bytes.
+    Server,
+}
+
 /// A connection's number within its shard, which the reactor keeps beside the socket.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Local(pub(crate) u32);
@@ -53,6 +64,17 @@ impl Link {
             messages: Lane::new(),
             beats: Lane::new(),
             owed_beat: 0,
+        }
+    }
+
+    /// What a message that falls due now waits for, as far as this side of the socket knows.
+    pub(super) fn wait(&self) -> Wait {
+        if self.current != NIL {
+            Wait::Fragments
+        } else if self.messages.is_waiting() {
+            Wait::Server
+        } else {
+            Wait::Nobody
         }
     }
 

@@ -88,8 +88,6 @@ pub(crate) struct Workload {
     live: Arc<[LiveCell]>,
     recorder: Recorder,
     tally: Tally,
-    strays: u64,
-    held: u64,
     /// Dropped with the rest, also when the thread panics.
     _leaving: Leaving,
 }
@@ -99,10 +97,6 @@ pub(crate) struct Harvest {
     pub(crate) recorder: Recorder,
     pub(crate) tally: Tally,
     pub(crate) rooms: Option<RoomCounts>,
-    /// Messages that answered nothing.
-    pub(crate) strays: u64,
-    /// Messages that were never sent: their connections took no more bytes, or time was up.
-    pub(crate) held: u64,
 }
 
 impl Workload {
@@ -166,8 +160,6 @@ impl Workload {
             live,
             recorder: Recorder::new(),
             tally,
-            strays: 0,
-            held: 0,
             _leaving: leaving,
         }
     }
@@ -194,6 +186,13 @@ impl Workload {
     #[inline]
     fn measured(&self, intended: Nanos) -> bool {
         intended >= self.times.from && intended < self.times.to
+    }
+
+    /// A message of a closed loop that was sent before the window and is outstanding in it at
+    /// `now`. Without it a connection that froze in the warm-up would have measured nothing.
+    #[inline]
+    fn carried(&self, intended: Nanos, now: Nanos) -> bool {
+        self.manner.in_flight > 0 && intended < self.times.from && now >= self.times.from
     }
 }
 
@@ -272,13 +271,7 @@ impl App for Workload {
     }
 
     fn finish(self) -> Harvest {
-        Harvest {
-            recorder: self.recorder,
-            tally: self.tally,
-            rooms: self.rooms.map(Rooms::counts),
-            strays: self.strays,
-            held: self.held,
-        }
+        Harvest { recorder: self.recorder, tally: self.tally, rooms: self.rooms.map(Rooms::counts) }
     }
 }
 

@@ -3,11 +3,11 @@
 use plimsoll::conn::{Kind, Sender};
 
 use super::Workload;
-use super::link::{Link, Status};
+use super::link::Status;
 use super::task::Step;
 use crate::cli::plan::HeartbeatKind;
 use crate::inflight::{Answer, Entry, NIL};
-use crate::measure::{Kind as Latency, Tally};
+use crate::measure::{Kind as Latency, Phase};
 use crate::payload::{Stamp, read_beat, read_ping};
 use crate::schedule::Nanos;
 
@@ -35,9 +35,19 @@ impl Workload {
         }
         let answered = self.answered(local, kind, payload, now);
         if answered && self.manner.in_flight > 0 && now < self.times.to {
+            let wait = self.links[local as usize].wait();
             self.queue(local, now);
-            self.pump(local, tx, now);
+            self.pump(local, tx, wait, now);
         }
+    }
+
+    /// Whether a message that ends at `now` counts: due in the window, or carried into it.
+    fn counted(&mut self, entry: &Entry, now: Nanos) -> bool {
+        let carried = self.carried(entry.intended, now);
+        if carried {
+            self.tally.carry(entry.sent != 0);
+        }
+        carried || self.measured(entry.intended)
     }
 
     /// Pairs a reply; false if it answers nothing.
@@ -56,47 +66,47 @@ impl Workload {
         };
         match answer {
             Answer::To { entry, late, unstamped } => {
-                self.tally.reordered += u64::from(late);
+                let counted = self.counted(&entry, now);
+                self.tally.reordered += u64::from(late && counted);
                 if unstamped {
-                    self.record(Latency::SendLag, &entry, entry.sent - entry.intended);
+                    self.record_lag(&entry);
                 }
-                self.time_reply(&entry, now);
+                self.time_reply(&entry, counted, now);
                 let stamp = Stamp { connection, sequence: entry.sequence, time: 0 };
                 let intact = kind == self.manner.kind
                     && (!self.manner.verify || self.payloads.intact(stamp, payload));
-                self.tally.corrupt += u64::from(!intact);
-                let verified = intact && self.manner.verify && self.measured(entry.intended);
-                self.tally.verified += u64::from(verified);
+                self.tally.corrupt += u64::from(!intact && counted);
+                self.tally.verified += u64::from(intact && self.manner.verify && counted);
                 true
             }
             Answer::Duplicate => {
-                self.tally.duplicate += 1;
+                self.tally.duplicate += u64::from(now >= self.times.from);
                 false
             }
             Answer::Unknown => {
-                self.tally.corrupt += 1;
-                self.strays += 1;
+                self.tally.strays += 1;
                 false
             }
         }
     }
 
-    fn time_reply(&mut self, entry: &Entry, now: Nanos) {
+    fn time_reply(&mut self, entry: &Entry, counted: bool, now: Nanos) {
+        let phase = if counted { Phase::Measure } else { Phase::Warmup };
         let response = now.saturating_sub(entry.intended);
-        self.record(Latency::Response, entry, response);
-        self.record(Latency::Service, entry, now.saturating_sub(entry.sent));
+        self.recorder.record(Latency::Response, phase, response);
+        self.recorder.record(Latency::Service, phase, now.saturating_sub(entry.sent));
         if self.manner.fragments > 1 {
-            self.record(Latency::Fragmented, entry, now.saturating_sub(entry.last));
+            self.recorder.record(Latency::Fragmented, phase, now.saturating_sub(entry.last));
         }
-        self.tally.received += u64::from(self.measured(entry.intended));
+        self.tally.received += u64::from(counted);
         self.cell().received.add(1);
         self.cell().response.record(response);
     }
 
-    #[inline]
-    fn record(&mut self, kind: Latency, entry: &Entry, ns: Nanos) {
-        let phase = self.phase(entry.intended);
-        self.recorder.record(kind, phase, ns);
+    /// The send lag of an entry whose answer came before the report of its send time.
+    fn record_lag(&mut self, entry: &Entry) {
+        let lag = entry.sent.saturating_sub(entry.intended);
+        self.recorder.record(Latency::SendLag, self.phase(entry.intended), lag);
     }
 
     /// A pong arrived. One that answers no ping of ours is allowed, and ignored (RFC 6455 5.5.3).
@@ -105,25 +115,42 @@ impl Workload {
             && self.step <= Step::Running
         {
             self.beat_answered(local, connection, sequence, now);
+            self.beats_coalesced(local, sequence, now);
+        }
+    }
+
+    /// A peer may answer only the most recent of several pings (RFC 6455 5.5.3): pongs keep their
+    /// order, so this one answers all before it too.
+    fn beats_coalesced(&mut self, local: u32, sequence: u32, now: Nanos) {
+        loop {
+            let beats = &mut self.links[local as usize].beats;
+            let Some(entry) = beats.answer_below(&mut self.arena, sequence) else { return };
+            self.tally.pings_coalesced += u64::from(self.measured(entry.intended));
+            self.time_beat(&entry, now);
         }
     }
 
     fn beat_answered(&mut self, local: u32, connection: u32, sequence: u32, now: Nanos) {
+        let in_window = u64::from(now >= self.times.from);
         if connection != self.task.global(self.shard, local) {
-            self.tally.corrupt += 1;
+            self.tally.corrupt += in_window;
             return;
         }
         let link = &mut self.links[local as usize];
         let Answer::To { entry, unstamped, .. } = link.beats.answer(&mut self.arena, sequence, NIL)
         else {
-            self.tally.duplicate += 1;
+            self.tally.duplicate += in_window;
             return;
         };
         if unstamped && self.manner.beats_only {
-            self.record(Latency::SendLag, &entry, entry.sent - entry.intended);
+            self.record_lag(&entry);
         }
+        self.time_beat(&entry, now);
+    }
+
+    fn time_beat(&mut self, entry: &Entry, now: Nanos) {
         let took = now.saturating_sub(entry.intended);
-        self.record(Latency::Ping, &entry, took);
+        self.recorder.record(Latency::Ping, self.phase(entry.intended), took);
         if self.manner.beats_only {
             self.tally.received += u64::from(self.measured(entry.intended));
             self.cell().received.add(1);
@@ -139,9 +166,12 @@ impl Workload {
 
     /// The drain is over: what is outstanding is unanswered, at its age.
     pub(super) fn settle(&mut self, now: Nanos) {
+        let middle = self.times.from.midpoint(self.times.to);
         for local in 0..self.links.len() as u32 {
             if self.links[local as usize].is_open() {
-                self.forget(local, now);
+                let (owed, youngest) = self.forget(local, now);
+                let frozen = (1..=owed).contains(&self.manner.in_flight) && youngest <= middle;
+                self.tally.frozen += u64::from(frozen);
             }
         }
         self.fragments.clear();
@@ -154,49 +184,51 @@ impl Workload {
         while let Some(due) = self.schedule.take(now, self.times.to) {
             if self.measured(due.intended) {
                 self.tally.due += 1;
-                self.held += 1;
                 if self.rooms.is_none() {
                     self.unanswered(due.intended, now);
                 }
             }
         }
         while let Some(due) = self.beats.take(now, self.times.to) {
-            self.tally.pings_overdue += u64::from(self.measured(due.intended));
+            self.tally.due += u64::from(self.manner.beats_only && self.measured(due.intended));
+            self.beat_unsent(due.intended, now);
         }
     }
 
-    fn unanswered(&mut self, intended: Nanos, now: Nanos) {
+    pub(super) fn unanswered(&mut self, intended: Nanos, now: Nanos) {
         self.tally.unanswered += 1;
         self.tally.unanswered_age.record(now.saturating_sub(intended));
     }
 
-    fn forget(&mut self, local: u32, now: Nanos) {
-        let (from, to) = (self.times.from, self.times.to);
-        let measured = |entry: &Entry| entry.intended >= from && entry.intended < to;
-        let Link { messages, beats, current, owed_beat, fragments, .. } =
-            &mut self.links[local as usize];
-        (*current, *owed_beat, *fragments) = (NIL, 0, 0);
-        let tally = &mut self.tally;
-        let unanswered = |tally: &mut Tally, entry: &Entry| {
-            tally.unanswered += 1;
-            tally.unanswered_age.record(now.saturating_sub(entry.intended));
-        };
-        let (published, held) = (self.rooms.is_some(), &mut self.held);
-        messages.clear(&mut self.arena, |entry| {
-            *held += u64::from(measured(entry) && entry.sent == 0);
+    /// Gives back what a connection owes: what was due in the window is unanswered. How many
+    /// messages it owed, of whatever time, and when the youngest was due.
+    fn forget(&mut self, local: u32, now: Nanos) -> (u32, Nanos) {
+        let link = &mut self.links[local as usize];
+        let (mut messages, mut beats) = (link.messages, link.beats);
+        let owed_beat = std::mem::take(&mut link.owed_beat);
+        (link.current, link.fragments) = (NIL, 0);
+        let (mut owed, mut youngest) = (0, 0);
+        while let Some(entry) = messages.pop(&mut self.arena) {
+            owed += 1;
+            youngest = entry.intended;
             // A publication asks for no answer.
-            if measured(entry) && !published {
-                unanswered(tally, entry);
+            if self.counted(&entry, now) && self.rooms.is_none() {
+                self.unanswered(entry.intended, now);
             }
-        });
-        let only = self.manner.beats_only;
-        beats.clear(&mut self.arena, |entry| {
-            if measured(entry) {
-                tally.pings_unanswered += 1;
-                if only {
-                    unanswered(tally, entry);
+        }
+        while let Some(entry) = beats.pop(&mut self.arena) {
+            if self.measured(entry.intended) {
+                self.tally.pings_unanswered += 1;
+                if self.manner.beats_only {
+                    self.unanswered(entry.intended, now);
                 }
             }
-        });
+        }
+        if owed_beat != 0 {
+            self.beat_unsent(owed_beat, now);
+        }
+        let link = &mut self.links[local as usize];
+        (link.messages, link.beats) = (messages, beats);
+        (owed, youngest)
     }
 }

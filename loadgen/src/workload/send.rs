@@ -11,10 +11,10 @@ use plimsoll::shard::net::Net;
 use plimsoll::wire::frame::Opcode;
 
 use super::Workload;
-use super::link::Local;
+use super::link::{Local, Wait};
 use super::task::{Step, Times};
 use crate::cli::plan::{Arrival, Pace};
-use crate::inflight::NIL;
+use crate::inflight::{Entry, NIL};
 use crate::measure::{Kind as Latency, Phase};
 use crate::payload::Stamp;
 use crate::schedule::{Gap, Nanos, Poisson, Rotor, Schedule};
@@ -84,25 +84,25 @@ impl Workload {
     /// Sends what is due.
     pub(super) fn send_due<N: Net>(&mut self, peers: &mut Peers<'_, N, Local>, now: Nanos) {
         for _ in 0..BATCH {
-            let local = if let Some(local) = self.ready.pop() {
-                local
-            } else if let Some((_, local)) = self.fragments.pop_front_if(|due| due.0 <= now) {
-                self.continue_message(peers, local, now);
+            let (local, wait) = if let Some(local) = self.ready.pop() {
+                (local, Wait::Server)
+            } else if let Some((due, local)) = self.fragments.pop_front_if(|due| due.0 <= now) {
+                self.continue_message(peers, local, due, now);
                 continue;
             } else if let Some(due) = self.beats.take(now, self.times.to) {
                 self.heartbeat(peers, due.local, due.intended, now);
                 continue;
             } else if let Some(due) = self.schedule.take(now, self.times.to) {
-                self.tally.due += u64::from(self.measured(due.intended));
+                let wait = self.links[due.local as usize].wait();
                 self.queue(due.local, due.intended);
-                due.local
+                (due.local, wait)
             } else if let Some(local) = self.begin_loop(now) {
-                local
+                (local, Wait::Nobody)
             } else {
                 break;
             };
             if let Some(mut peer) = self.links[local as usize].id.and_then(|id| peers.get(id)) {
-                self.pump(local, &mut peer.tx, now);
+                self.pump(local, &mut peer.tx, wait, now);
             }
         }
         if now >= self.times.until || (now >= self.times.to && self.is_answered()) {
@@ -118,9 +118,14 @@ impl Workload {
 
     /// A message of `local` is meant to be sent at `intended`.
     pub(super) fn queue(&mut self, local: u32, intended: Nanos) {
+        let measured = self.measured(intended);
+        self.tally.due += u64::from(measured);
         let link = &mut self.links[local as usize];
         if link.is_open() {
             link.messages.push(&mut self.arena, intended);
+        } else if measured && self.rooms.is_none() {
+            // Its connection is gone: it waits to the end of the window at least.
+            self.unanswered(intended, self.times.to);
         }
     }
 
@@ -131,14 +136,18 @@ impl Workload {
         }
         let local = *self.members.get(self.begun)?;
         self.begun += 1;
-        for _ in 0..self.manner.in_flight {
-            self.queue(local, now);
+        // A closed loop has no schedule: who is gone owes nothing.
+        if self.links[local as usize].is_open() {
+            for _ in 0..self.manner.in_flight {
+                self.queue(local, now);
+            }
         }
         Some(local)
     }
 
-    /// Hands over what waits, as far as the connection takes it.
-    pub(super) fn pump(&mut self, local: u32, tx: &mut Sender<'_>, now: Nanos) {
+    /// Hands over what waits, as far as the connection takes it; `wait` is what it waited for.
+    pub(super) fn pump(&mut self, local: u32, tx: &mut Sender<'_>, wait: Wait, now: Nanos) {
+        let wait = if tx.pending() > 0 { Wait::Server } else { wait };
         let mut room = HELD_ABOVE.saturating_sub(tx.pending());
         while room > 0 && self.links[local as usize].is_waiting() {
             let owed = std::mem::take(&mut self.links[local as usize].owed_beat);
@@ -146,24 +155,41 @@ impl Workload {
                 self.text_beat(local, tx, owed, now);
                 continue;
             }
-            let link = &mut self.links[local as usize];
-            let Some((index, sequence)) = link.messages.begin(&mut self.arena, now) else { return };
-            let intended = self.arena.get(index).intended;
-            if self.measured(intended) {
-                self.tally.sent += 1;
-                if let Some(rooms) = &mut self.rooms {
-                    rooms.published(self.task.global(self.shard, local));
-                }
-            }
-            self.cell().sent.add(1);
+            let Some(index) = self.links[local as usize].messages.waiting() else { return };
+            let &Entry { sequence, intended, .. } = self.arena.get(index);
             self.compose(local, sequence, intended);
-            if self.manner.fragments > 1 {
+            let taken = if self.manner.fragments > 1 {
                 self.links[local as usize].current = index;
-                self.fragment(local, tx, now);
+                self.fragment(local, tx, now, now)
             } else {
-                tx.send(self.manner.kind, &self.scratch);
+                tx.send(self.manner.kind, &self.scratch)
+            };
+            let link = &mut self.links[local as usize];
+            if !taken {
+                // Closing, so nothing more is sent (RFC 6455 5.5.1): what waits stays unsent.
+                link.current = NIL;
+                return;
             }
+            link.messages.begin(&mut self.arena, now);
+            self.handed_over(local, intended, wait, now);
             room = room.saturating_sub(self.scratch.len() + 1);
+        }
+    }
+
+    /// Counts a message that the connection took at `now`.
+    fn handed_over(&mut self, local: u32, intended: Nanos, wait: Wait, now: Nanos) {
+        self.cell().sent.add(1);
+        if !self.measured(intended) {
+            return;
+        }
+        self.tally.sent += 1;
+        match wait {
+            Wait::Nobody => self.tally.own_lag.record(now.saturating_sub(intended)),
+            Wait::Fragments => {}
+            Wait::Server => self.tally.held_back += 1,
+        }
+        if let Some(rooms) = &mut self.rooms {
+            rooms.published(self.task.global(self.shard, local));
         }
     }
 
@@ -175,26 +201,34 @@ impl Workload {
     }
 
     /// Sends fragments of the current message, whose payload is in the scratch buffer: the next
-    /// one, or all that are left if no gap is wanted.
-    fn fragment(&mut self, local: u32, tx: &mut Sender<'_>, now: Nanos) {
+    /// one, which was due at `due`, or all that are left if no gap is wanted. False if the
+    /// connection is closing.
+    fn fragment(&mut self, local: u32, tx: &mut Sender<'_>, due: Nanos, now: Nanos) -> bool {
         let (of, len) = (self.manner.fragments as usize, self.scratch.len());
         loop {
             let link = &mut self.links[local as usize];
             let part = link.fragments as usize;
             let opcode = if part == 0 { self.manner.kind.opcode() } else { Opcode::Continuation };
             let last = part + 1 == of;
-            tx.send_fragment(opcode, last, &self.scratch[len * part / of..len * (part + 1) / of]);
+            let bytes = &self.scratch[len * part / of..len * (part + 1) / of];
+            if !tx.send_fragment(opcode, last, bytes) {
+                return false;
+            }
             if last {
                 (link.fragments, link.current) = (0, NIL);
-                return;
+                return true;
             }
             link.fragments += 1;
             if self.manner.interleave_ping {
                 self.ping(local, tx, now, now);
             }
             if self.manner.gap > 0 {
-                self.fragments.push_back((now + self.manner.gap, local));
-                return;
+                // From when this one was due: a late fragment does not make the next one late. So
+                // one that is late itself may fall due before those of others that were in time.
+                let next = due + self.manner.gap;
+                let place = self.fragments.partition_point(|&(at, _)| at <= next);
+                self.fragments.insert(place, (next, local));
+                return true;
             }
         }
     }
@@ -203,6 +237,7 @@ impl Workload {
         &mut self,
         peers: &mut Peers<'_, N, Local>,
         local: u32,
+        due: Nanos,
         now: Nanos,
     ) {
         let link = &self.links[local as usize];
@@ -213,8 +248,12 @@ impl Workload {
         let entry = self.arena.get(link.current);
         let (sequence, intended) = (entry.sequence, entry.intended);
         self.compose(local, sequence, intended);
-        self.fragment(local, &mut peer.tx, now);
-        self.pump(local, &mut peer.tx, now);
+        if self.measured(intended) && peer.tx.pending() == 0 {
+            self.tally.own_lag.record(now.saturating_sub(due));
+        }
+        if self.fragment(local, &mut peer.tx, due, now) {
+            self.pump(local, &mut peer.tx, Wait::Fragments, now);
+        }
     }
 
     /// Everything handed over so far is with the kernel since `at`.
@@ -226,7 +265,7 @@ impl Workload {
         }
         let (from, to) = (self.times.from, self.times.to);
         let (recorder, cell) = (&mut self.recorder, &self.live[self.shard]);
-        let mut lag = |entry: &crate::inflight::Entry| {
+        let mut lag = |entry: &Entry| {
             let measured = entry.intended >= from && entry.intended < to;
             let phase = if measured { Phase::Measure } else { Phase::Warmup };
             let lag = at.saturating_sub(entry.intended);

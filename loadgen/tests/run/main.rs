@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use clap::Parser as _;
 use loadgen::cli::Args;
+use loadgen::judge::judge;
 use loadgen::measure::{Kind, Latency, Outcome};
 use loadgen::run::{RunError, run, run_until};
 use raw::Answer;
@@ -28,7 +29,13 @@ fn go(server: &Server, arguments: &str) -> Result<Outcome, RunError> {
 }
 
 fn against(manner: Manner, arguments: &str) -> Outcome {
-    go(&Server::start(manner), arguments).unwrap()
+    let outcome = go(&Server::start(manner), arguments).unwrap();
+    let tally = &outcome.tally;
+    assert!(tally.sent <= tally.due && tally.carried <= tally.sent, "{tally:?}");
+    if tally.broadcast.is_none() {
+        assert_eq!(tally.due, tally.received + tally.unanswered, "{tally:?}");
+    }
+    outcome
 }
 
 fn count(outcome: &Outcome, kind: Kind) -> u64 {
@@ -99,6 +106,11 @@ fn what_is_held_back_keeps_its_time() {
         against(stall, "-c 2 -R 200 -d 1500ms --warmup 0ms --heartbeat off --size 512KiB --verify");
     assert_eq!((outcome.tally.sent, outcome.tally.verified), (300, 300));
     assert!(p(&outcome, Kind::SendLag, 1.0) > Duration::from_millis(100));
+    // A slow server is a result: the generator itself was in time.
+    assert!(outcome.tally.held_back > 10, "{}", outcome.tally.held_back);
+    let (own, all) = (outcome.tally.own_lag.quantile(0.75), p(&outcome, Kind::SendLag, 0.75));
+    assert!(Duration::from_nanos(own) < all / 2, "own lag {own} ns, send lag {all:?}");
+    assert!(outcome.notes.iter().any(|note| note.contains("took no more bytes")));
     assert!(p(&outcome, Kind::Response, 1.0) >= Duration::from_millis(450));
     assert!(p(&outcome, Kind::Response, 0.8) > p(&outcome, Kind::Service, 0.8));
 }
@@ -116,6 +128,9 @@ fn fragments_and_pings_between_them() {
     // 80 heartbeats and three pings in each message.
     assert!((660..=700).contains(&tally.pings_sent), "{}", tally.pings_sent);
     assert_eq!(count(&outcome, Kind::Fragmented), 200);
+    // Pings between them have no lag that would flatter the messages'.
+    assert_eq!(count(&outcome, Kind::SendLag), 200);
+    assert_eq!(tally.own_lag.count(), 800, "each fragment has a time of its own");
     // Three gaps lie in the response, none of them in what follows the last fragment.
     assert!(p(&outcome, Kind::Response, 0.0) >= Duration::from_millis(15));
     assert!(p(&outcome, Kind::Fragmented, 0.5) < Duration::from_millis(15));
@@ -190,7 +205,7 @@ fn each_fault_has_its_count() {
     assert_eq!((swallow.sent, swallow.received, swallow.unanswered), (500, 450, 50));
     assert!(swallow.unanswered_age.quantile(1.0) >= 1_200_000_000, "reported at its age");
     let greet = against(Manner::Greet, run);
-    assert_eq!((greet.tally.received, greet.tally.corrupt), (500, 2));
+    assert_eq!((greet.tally.received, greet.tally.corrupt, greet.tally.strays), (500, 0, 2));
     assert!(greet.notes.iter().any(|note| note.contains("answered nothing")), "{:?}", greet.notes);
 }
 
@@ -280,7 +295,43 @@ fn a_server_that_hangs_up() {
     assert_eq!((tally.established, tally.closed_early, tally.failed), (5, 5, 0));
     let cause = "closed early: the server closed with code 1013";
     assert_eq!(tally.errors.get(cause), Some(&5), "{:?}", tally.errors);
-    assert_eq!((tally.received, tally.unanswered), (0, tally.sent));
+    // What fell due on connections that were gone is not forgotten.
+    assert_eq!((tally.due, tally.received, tally.unanswered), (30, 0, 30));
+    assert!(tally.sent < 20, "{}", tally.sent);
+}
+
+/// A closed loop against a server that answers one message of each connection and then no more.
+#[test]
+fn connections_that_froze_in_the_warm_up() {
+    let line = "-c 2 -d 600ms --warmup 400ms --drain 0ms --heartbeat off";
+    let outcome = against(Manner::Deaf, line);
+    let tally = &outcome.tally;
+    assert_eq!((tally.due, tally.received, tally.unanswered), (2, 0, 2));
+    assert_eq!((tally.carried, tally.frozen), (2, 2));
+    assert!(tally.unanswered_age.quantile(0.0) > 600_000_000, "since the warm-up");
+    let args = format!("loadgen {line}");
+    let plan = Args::try_parse_from(args.split(' ')).unwrap().plan().unwrap();
+    let reasons = judge(&plan, &outcome).reasons;
+    assert!(reasons.iter().any(|reason| reason.contains("2 froze unanswered")), "{reasons:?}");
+}
+
+/// A reply that was due before the window and comes in it is a sample of its whole length.
+#[test]
+fn a_stall_across_the_end_of_the_warm_up() {
+    let stall = Manner::StallAtOnce(Duration::from_millis(600));
+    let outcome = against(stall, "-c 1 -d 600ms --warmup 300ms --heartbeat off");
+    assert_eq!(outcome.tally.carried, 1);
+    assert!(p(&outcome, Kind::Response, 1.0) > Duration::from_millis(550));
+    assert_eq!(outcome.tally.frozen, 0);
+}
+
+/// Heartbeats on connections that are gone, and pings that nobody answers.
+#[test]
+fn heartbeats_that_could_not_be_sent() {
+    let outcome = against(Manner::Leave, "-c 5 -R 50 -d 1s --warmup 0ms --heartbeat 100ms");
+    let tally = &outcome.tally;
+    assert_eq!(tally.pings_sent + tally.pings_unsent, 50, "{tally:?}");
+    assert!(tally.pings_unsent > 20, "{tally:?}");
 }
 
 fn error_from(address: SocketAddr, arguments: &str) -> String {

@@ -28,6 +28,8 @@ pub(crate) enum Manner {
     Swallow,
     /// Sends everything back, but sleeps once, this long, at the 200th.
     Stall(Duration),
+    /// The same, but at the first.
+    StallAtOnce(Duration),
     /// Closes the connection at the first message.
     Leave,
     /// Sends a greeting first.
@@ -148,6 +150,7 @@ impl App for Echo {
             Manner::Twice if tenth => {
                 peer.tx.send(message.kind(), message.payload());
             }
+            Manner::StallAtOnce(time) if self.seen == 1 => std::thread::sleep(time),
             Manner::Stall(time) if self.seen == 200 => std::thread::sleep(time),
             _ => {}
         }
