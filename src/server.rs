@@ -218,6 +218,7 @@ impl Starting {
         #[cfg(feature = "server")]
         let facts = control::Facts {
             counters: Arc::clone(group.counters()),
+            blocks: group.blocks().clone(),
             draining: Arc::clone(&handle.draining),
             started: Instant::now(),
             max_connections: plan.max_connections,

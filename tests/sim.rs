@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use net::{SimNet, Turn, run};
-use plimsoll::conn::{Settings, Side};
+use plimsoll::conn::{Settings, Side, Tally};
 use plimsoll::hub::{Common, Hub};
 use plimsoll::limits;
 use plimsoll::shard::{App, Counters, Limits, Place, Post, Reactor};
@@ -76,9 +76,10 @@ fn servers_of<A: App>(
 ) -> (Vec<Reactor<SimNet, A>>, Numbers) {
     let counters: Arc<[Counters]> = (0..shards).map(|_| Counters::default()).collect();
     let (nets, wakers): (Vec<_>, _) = (0..shards).map(|shard| SimNet::new(world, shard)).unzip();
-    let post = Post::new(mailbox, wakers);
+    let (post, blocks) = (Post::new(mailbox, wakers), Tally::default());
     let reactors = nets.into_iter().enumerate().map(|(index, net)| {
-        let place = Place { index, post: post.clone(), counters: Arc::clone(&counters) };
+        let (counters, blocks) = (Arc::clone(&counters), blocks.clone());
+        let place = Place { index, post: post.clone(), counters, blocks };
         let seed = Some(index as u64);
         let settings = settings(Side::Server);
         let mut reactor = Reactor::new(net, app(index), settings, loop_limits(), place, seed);
@@ -116,7 +117,7 @@ fn client(
     let post = Post::new(4, vec![waker]);
     let counters: Arc<[Counters]> = [Counters::default()].into();
     let (talker, report) = Talker::new(plan, world.borrow().instant());
-    let place = Place { index: 0, post, counters };
+    let place = Place { index: 0, post, counters, blocks: Tally::default() };
     // Waits for nothing of its own before it reads: two ends that do would wait for each other.
     let settings = Settings { max_pending: usize::MAX, ..settings(Side::Client) };
     // Accepts nobody.

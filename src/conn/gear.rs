@@ -7,6 +7,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 use super::assemble::Partial;
+use super::block::Tally;
 use super::buffer::Pool;
 use super::settings::{Settings, Tick};
 use super::stage::Stage;
@@ -34,6 +35,7 @@ pub struct Gear {
     pub now: Tick,
     #[expect(clippy::vec_box, reason = "the box itself moves into a connection and back")]
     pub(super) partials: Vec<Box<Partial>>,
+    blocks: Tally,
     shared: Rc<Cell<usize>>,
     heads: Rc<Cell<usize>>,
     keys: StdRng,
@@ -52,6 +54,7 @@ impl Gear {
             refused: 0,
             now: Tick(0),
             partials: Vec::new(),
+            blocks: Tally::default(),
             shared: Rc::new(Cell::new(0)),
             heads: Rc::new(Cell::new(0)),
             keys,
@@ -71,7 +74,19 @@ impl Gear {
         nonce
     }
 
-    /// The count of bytes that shared frames hold on this shard.
+    /// Counts this shard's blocks together with those of its group.
+    #[must_use]
+    pub fn with_tally(mut self, tally: Tally) -> Self {
+        self.blocks = tally;
+        self
+    }
+
+    /// The count of bytes that blocks hold, all shards of the group together.
+    pub fn blocks(&self) -> &Tally {
+        &self.blocks
+    }
+
+    /// The count of bytes of the blocks that this shard refers to.
     pub fn shared(&self) -> &Rc<Cell<usize>> {
         &self.shared
     }
@@ -93,9 +108,10 @@ impl Gear {
         &self.heads
     }
 
-    /// Bytes held for slow peers and half-received messages.
+    /// Bytes held for slow peers and half-received messages of this shard. Shared frames are the
+    /// group's, see [`Gear::blocks`].
     #[inline]
     pub fn buffered(&self) -> usize {
-        self.pool.lent() + self.shared.get() + self.heads.get()
+        self.pool.lent() + self.heads.get()
     }
 }

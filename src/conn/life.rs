@@ -2,10 +2,11 @@
 //! frames.
 
 use super::Conn;
+use super::block::Shared;
 use super::closing::{Phase, Step};
 use super::end::End;
 use super::gear::Gear;
-use super::outbox::{Outbox, Shared};
+use super::outbox::Outbox;
 use super::sender::{Sender, stage_close, stage_frame};
 use super::settings::Tick;
 use super::side::Side;

@@ -18,6 +18,7 @@
 //! The same bytes, cut in any way, give the same events and the same answers.
 
 mod assemble;
+mod block;
 mod buffer;
 mod closing;
 mod end;
@@ -35,6 +36,7 @@ mod stage;
 use std::rc::Rc;
 
 pub use assemble::MAX_TAIL;
+pub use block::{Block, Shared, Tally};
 pub use buffer::{Buffer, HEADROOM, Pool};
 pub use closing::Step;
 pub use end::{ConnectFault, End};
@@ -43,7 +45,7 @@ pub use input::Input;
 pub use life::Admission;
 pub use message::{Control, Event, Kind, Message};
 pub use opening::{Opening, Upgrade};
-pub use outbox::{Outbox, Shared};
+pub use outbox::Outbox;
 pub use sender::Sender;
 pub use settings::{Settings, Tick};
 pub use side::Side;

@@ -3,45 +3,12 @@
 //! Exists only while something is owed. Its bound is the caller's: reading pauses over the water
 //! mark, and a publish over it closes the member.
 
-use std::cell::Cell;
 use std::collections::VecDeque;
-use std::rc::Rc;
-use std::sync::Arc;
 
+use super::block::Shared;
 use super::buffer::{Buffer, HEADROOM, Pool};
 use super::stage::{Drained, Stage};
 use crate::wire::frame::MAX_CONTROL;
-
-/// Encoded frames that many connections of one shard send. The outer count is the shard's alone, so
-/// a reference per subscriber costs no traffic between cores.
-#[derive(Clone, Debug)]
-pub struct Shared(Rc<Held>);
-
-#[derive(Debug)]
-struct Held {
-    bytes: Arc<[u8]>,
-    total: Rc<Cell<usize>>,
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        self.total.set(self.total.get() - self.bytes.len());
-    }
-}
-
-impl Shared {
-    /// Takes one reference into this shard; `total` counts the bytes held so.
-    pub fn new(bytes: Arc<[u8]>, total: &Rc<Cell<usize>>) -> Self {
-        total.set(total.get() + bytes.len());
-        Self(Rc::new(Held { bytes, total: Rc::clone(total) }))
-    }
-
-    /// The encoded frames.
-    #[inline]
-    pub fn bytes(&self) -> &[u8] {
-        &self.0.bytes
-    }
-}
 
 #[derive(Debug)]
 enum Chunk {
@@ -229,6 +196,9 @@ impl Outbox {
 
 #[cfg(test)]
 mod tests {
+    use std::rc::Rc;
+
+    use super::super::block::{Block, Tally};
     use super::*;
 
     fn drain(outbox: &mut Outbox, pool: &mut Pool, step: usize) -> Vec<u8> {
@@ -245,27 +215,27 @@ mod tests {
     fn order_is_kept_over_all_kinds_of_chunks() {
         for step in [1, 2, 3, 7, 100] {
             let (mut pool, mut stage, mut outbox) = Default::default();
-            let total = Rc::new(Cell::new(0));
+            let (tally, here) = (Tally::default(), Rc::default());
             Stage::copy(&mut stage, b"abc");
             stage.in_place(1..3);
             let mut owned = Pool::take(&mut pool, 4, 0);
             owned.extend(4).copy_from_slice(b"wxyz");
             stage.owned(owned, HEADROOM);
             Outbox::absorb(&mut outbox, &mut stage, b"0123", 2, &mut pool);
-            outbox.share(Shared::new(Arc::from(&b"shared"[..]), &total), 1);
+            outbox.share(Shared::new(Block::new(&b"shared"[..], &tally), &here), 1);
             stage.copy(b"end");
             outbox.absorb(&mut stage, &[], 0, &mut pool);
             assert_eq!(outbox.bytes(), 15);
             assert_eq!(drain(&mut outbox, &mut pool, step), b"c12wxyzharedend");
-            assert_eq!((pool.lent(), total.get()), (0, 0), "every buffer went back");
+            assert_eq!((pool.lent(), tally.get()), (0, 0), "every buffer went back");
         }
     }
 
     #[test]
     fn a_cut_keeps_what_has_begun() {
         let (mut pool, mut outbox): (Pool, Outbox) = Default::default();
-        let total = Rc::new(Cell::new(0));
-        let block = Shared::new(Arc::from(&b"frame"[..]), &total);
+        let (tally, here) = (Tally::default(), Rc::default());
+        let block = Shared::new(Block::new(&b"frame"[..], &tally), &here);
         outbox.share(block.clone(), 2);
         outbox.share(block.clone(), 0);
         outbox.cut(&mut pool);
@@ -273,7 +243,7 @@ mod tests {
         outbox.share(block, 0);
         outbox.cut(&mut pool);
         assert!(outbox.is_empty());
-        assert_eq!(total.get(), 0);
+        assert_eq!(tally.get(), 0);
     }
 
     #[test]

@@ -86,6 +86,12 @@ impl Sender<'_> {
         self.conn.begin_close(code, reason, End::ClosedByUs(code), self.gear);
     }
 
+    /// Whether what is sent goes out: the handshake is complete and nothing has begun to close.
+    #[inline]
+    pub fn is_open(&self) -> bool {
+        self.conn.is_open()
+    }
+
     /// Bytes that the peer has not taken yet, those of this turn excepted.
     pub fn pending(&self) -> usize {
         self.conn.pending()

@@ -47,6 +47,7 @@ pub(super) async fn watch(facts: &Facts) {
     loop {
         clock.tick().await;
         let Load { connections, refused, buffered } = load(&facts.counters);
+        let buffered = buffered + facts.blocks.get() as u64;
         if full.rings(connections >= facts.max_connections as u64) {
             tracing::warn!(
                 connections,

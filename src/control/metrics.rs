@@ -73,7 +73,7 @@ impl Page {
     }
 
     fn process(&mut self, shards: usize, process: &Process) {
-        let Process { resident_bytes, uptime_s, max_connections, max_buffered, draining } =
+        let Process { resident_bytes, uptime_s, max_connections, max_buffered, blocks, draining } =
             *process;
         self.head("plimsoll_build_info", "gauge", "Version of the server; always 1");
         let version = env!("CARGO_PKG_VERSION");
@@ -86,6 +86,8 @@ impl Page {
         self.one("plimsoll_max_connections", "gauge", help, max_connections);
         let help = "Bytes held for slow peers and half-received messages at most, over all shards";
         self.one("plimsoll_max_buffered_bytes", "gauge", help, max_buffered);
+        let help = "Bytes of broadcasts under way, each counted once however many shards hold it";
+        self.one("plimsoll_broadcast_bytes", "gauge", help, blocks);
         if let Some(bytes) = resident_bytes {
             self.one("process_resident_memory_bytes", "gauge", "Memory in RAM", bytes);
         }
@@ -163,6 +165,7 @@ mod tests {
         uptime_s: 1.5,
         max_connections: 35_820,
         max_buffered: 1 << 30,
+        blocks: 77,
         draining: false,
     };
 
@@ -190,6 +193,7 @@ mod tests {
         assert_eq!(value(ended, "reason=\"eof\",shard=\"0\""), Some(2.0));
         assert_eq!(metrics[ended].1.len(), 3 * End::COUNT);
         assert_eq!(value("plimsoll_max_connections", ""), Some(35_820.0));
+        assert_eq!(value("plimsoll_broadcast_bytes", ""), Some(77.0));
         assert_eq!(value("plimsoll_uptime_seconds", ""), Some(1.5));
         assert_eq!(value("process_resident_memory_bytes", ""), Some(5_242_880.0));
         let build = format!("version=\"{}\"", env!("CARGO_PKG_VERSION"));

@@ -25,6 +25,7 @@ use tokio::sync::oneshot;
 
 pub use signals::{Held, hold};
 
+use crate::conn::Tally;
 use crate::shard::Counters;
 
 /// What the control plane may look at.
@@ -32,6 +33,8 @@ use crate::shard::Counters;
 pub struct Facts {
     /// One for each shard.
     pub counters: Arc<[Counters]>,
+    /// Bytes of blocks, all shards together.
+    pub blocks: Tally,
     /// Whether the server lets nobody in any more.
     pub draining: Arc<AtomicBool>,
     /// When the server started.

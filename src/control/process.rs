@@ -15,6 +15,8 @@ pub(super) struct Process {
     pub max_connections: usize,
     /// Bytes held for peers at most.
     pub max_buffered: usize,
+    /// Bytes of blocks that all shards hold.
+    pub blocks: usize,
     /// Whether nobody is let in any more.
     pub draining: bool,
 }
@@ -27,6 +29,7 @@ pub(super) fn look(facts: &Facts) -> Process {
         uptime_s: facts.started.elapsed().as_secs_f64(),
         max_connections: facts.max_connections,
         max_buffered: facts.max_buffered,
+        blocks: facts.blocks.get(),
         draining: facts.draining.load(Relaxed),
     }
 }

@@ -10,6 +10,7 @@ use super::*;
 fn facts() -> Facts {
     Facts {
         counters: (0..2).map(|_| Counters::default()).collect(),
+        blocks: Tally::default(),
         draining: Arc::new(AtomicBool::new(false)),
         started: Instant::now(),
         max_connections: 10,

@@ -28,7 +28,7 @@ use super::presence::{Bucket, Generation, OwnRooms, Presence};
 use super::room::Room;
 use super::rooms::Rooms;
 use super::stage::Stage;
-use crate::conn::Kind;
+use crate::conn::{Block, Kind};
 use crate::limits;
 
 /// Unfinished walks of a path beyond which it gathers a larger block before it begins another.
@@ -43,7 +43,7 @@ pub(super) struct Publication {
     /// The path's name.
     name: Arc<[u8]>,
     /// Encoded frames.
-    bytes: Arc<[u8]>,
+    block: Arc<Block>,
     /// How many.
     messages: u32,
     /// The publishing shard's sum of [`cost`]s under way.
@@ -52,7 +52,7 @@ pub(super) struct Publication {
 
 impl Drop for Publication {
     fn drop(&mut self) {
-        self.under_way.fetch_sub(cost(&self.bytes), Relaxed);
+        self.under_way.fetch_sub(cost(self.block.bytes()), Relaxed);
     }
 }
 
@@ -72,8 +72,10 @@ pub(super) struct Mail {
 pub(super) trait Reach<I, S> {
     /// Mails a block to another shard; gives it back when the mailbox is full.
     fn mail(&mut self, to: usize, mail: Mail) -> Result<(), Mail>;
+    /// Makes encoded frames a block, which counts until the last shard lets go of it.
+    fn block(&mut self, frames: Box<[u8]>) -> Arc<Block>;
     /// Makes a block this shard's own.
-    fn share(&mut self, bytes: &Arc<[u8]>) -> S;
+    fn share(&mut self, block: &Arc<Block>) -> S;
     /// Hands a block to one member.
     fn publish(&mut self, to: I, block: &S, messages: u32);
     /// Tells a member its new place.
@@ -99,8 +101,9 @@ impl Seat {
     }
 }
 
+/// A block on a walk.
 #[derive(Debug)]
-struct Block<S> {
+struct Load<S> {
     shared: S,
     publication: Arc<Publication>,
 }
@@ -109,7 +112,7 @@ struct Block<S> {
 struct Path<I, S> {
     name: Arc<[u8]>,
     bucket: Bucket,
-    room: Room<I, Block<S>>,
+    room: Room<I, Load<S>>,
     /// Connections between accept and open.
     at_door: usize,
     stage: Stage,
@@ -220,34 +223,41 @@ impl<I: Copy + PartialEq, S> Broadcast<I, S> {
         }
     }
 
-    /// Takes a message for everyone on the seat's path. False asks the sender to pause until
-    /// [`Reach::resume`].
-    #[must_use]
-    pub(super) fn publish(&mut self, seat: Seat, from: I, kind: Kind, payload: &[u8]) -> bool {
+    /// Takes a message for everyone on the seat's path.
+    pub(super) fn publish(&mut self, seat: Seat, kind: Kind, payload: &[u8]) {
         let Self { paths, staged, spare, .. } = self;
-        let Some(path) = paths.get(seat.room) else { return true };
+        let Some(path) = paths.get(seat.room) else { return };
         if !std::mem::replace(&mut path.is_staged, true) {
             staged.push(seat.room);
         }
         self.staged_bytes += path.stage.add(kind, payload, spare);
-        if self.is_crowded() {
-            if self.paused.last() != Some(&from) {
-                self.paused.push(from);
-            }
-            return false;
-        }
-        true
     }
 
-    fn is_crowded(&self) -> bool {
+    /// Remembers a publisher that reads no more until [`Reach::resume`].
+    pub(super) fn pause(&mut self, publisher: I) {
+        self.paused.push(publisher);
+    }
+
+    /// Whether publishers have to wait: more is under way than may be, or a mailbox is full.
+    pub(super) fn is_crowded(&self) -> bool {
         let bytes = self.staged_bytes + self.under_way.load(Relaxed);
         self.held_mails > 0 || bytes > limits::FANOUT_BACKLOG
+    }
+
+    /// Bytes published here that are no block yet.
+    pub(super) fn staged_bytes(&self) -> usize {
+        self.staged_bytes
     }
 
     /// Whether there is something to look after though no event comes: mails to try again,
     /// publishers that wait for other shards, members that left after the turn's end.
     pub(super) fn is_waiting(&self) -> bool {
         self.held_mails > 0 || !self.paused.is_empty() || !self.left.is_empty()
+    }
+
+    /// The shard ends: nobody mails here any more.
+    pub(super) fn finish(&self) {
+        self.own.end(&self.presence);
     }
 
     /// A block that another shard published.
@@ -266,8 +276,8 @@ impl<I: Copy + PartialEq, S> Broadcast<I, S> {
         if path.room.len() == 0 {
             return;
         }
-        let shared = reach.share(&publication.bytes);
-        path.room.start(Block { shared, publication });
+        let shared = reach.share(&publication.block);
+        path.room.start(Load { shared, publication });
         if !std::mem::replace(&mut path.is_walking, true) {
             walking.push_back(room);
         }
@@ -314,11 +324,12 @@ impl<I: Copy + PartialEq, S> Broadcast<I, S> {
             path.is_staged = false;
             self.staged_bytes -= path.stage.len();
             let (name, bucket) = (Arc::clone(&path.name), path.bucket);
-            for (bytes, messages) in path.stage.take(&mut self.spare) {
-                self.under_way.fetch_add(cost(&bytes), Relaxed);
+            for (frames, messages) in path.stage.take(&mut self.spare) {
+                let block = reach.block(frames);
+                self.under_way.fetch_add(cost(block.bytes()), Relaxed);
                 let under_way = Arc::clone(&self.under_way);
                 let name = Arc::clone(&name);
-                let publication = Arc::new(Publication { name, bytes, messages, under_way });
+                let publication = Arc::new(Publication { name, block, messages, under_way });
                 self.mail_out(bucket, &publication, reach);
                 self.start(*room, publication, reach);
             }
@@ -347,9 +358,9 @@ impl<I: Copy + PartialEq, S> Broadcast<I, S> {
             let Some(room) = self.walking.pop_front() else { return };
             let Some(path) = self.paths.get(room) else { continue };
             let budget = deliveries.min(limits::DELIVERIES_PER_SLICE);
-            deliveries -= path.room.slice(budget, |id, block| {
-                reach.publish(id, &block.shared, block.publication.messages);
-                bytes = bytes.saturating_sub(block.publication.bytes.len());
+            deliveries -= path.room.slice(budget, |id, load| {
+                reach.publish(id, &load.shared, load.publication.messages);
+                bytes = bytes.saturating_sub(load.publication.block.bytes().len());
                 bytes > 0
             });
             path.is_walking = path.room.is_walking();

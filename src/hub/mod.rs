@@ -24,7 +24,7 @@ use std::time::Instant;
 use broadcast::{Broadcast, Reach, Seat};
 use presence::Presence;
 
-use crate::conn::{End, Message, Shared};
+use crate::conn::{Block, End, Message, Shared};
 use crate::limits;
 use crate::shard::{App, ConnId, Cx, Net, Peer, Peers, Welcome};
 use crate::wire::handshake::{Refusal, Request, origin_allowed};
@@ -138,6 +138,17 @@ impl App for Hub {
         Ok(Welcome { state: State(service), protocol: protocol.cloned() })
     }
 
+    /// Who may publish waits while too much is under way: its next read could be a megabyte more.
+    #[inline]
+    fn may_read(&mut self, cx: &mut Cx<'_, Mail>, id: ConnId, state: &State) -> bool {
+        let waits = matches!(state.0, Service::Broadcast(_)) && self.broadcast.is_crowded();
+        if waits {
+            self.broadcast.pause(id);
+            cx.counters().pauses.add(1);
+        }
+        !waits
+    }
+
     fn open(&mut self, _cx: &mut Cx<'_, Mail>, peer: &mut Peer<'_, State>) {
         match &mut peer.state.0 {
             Service::Echo => {}
@@ -158,9 +169,15 @@ impl App for Hub {
                 peer.tx.echo(message);
             }
             Service::Broadcast(seat) => {
-                let (kind, payload) = (message.kind(), message.payload());
-                if !self.broadcast.publish(seat, peer.id, kind, payload) {
+                // After our close frame what it sends goes to nobody: or who floods through a
+                // drain would hold it up.
+                if !peer.tx.is_open() {
+                    return;
+                }
+                self.broadcast.publish(seat, message.kind(), message.payload());
+                if self.broadcast.is_crowded() && !peer.is_paused() {
                     peer.pause_reading();
+                    self.broadcast.pause(peer.id);
                     cx.counters().pauses.add(1);
                 }
             }
@@ -178,6 +195,10 @@ impl App for Hub {
         self.broadcast.receive(mail.0, &mut Shard { cx, peers });
     }
 
+    fn buffered(&self) -> usize {
+        self.broadcast.staged_bytes()
+    }
+
     /// Only ends the sleep: what is due is done in the turn that follows.
     fn next_deadline(&self) -> Option<Instant> {
         self.retry.filter(|_| self.broadcast.is_waiting())
@@ -188,7 +209,9 @@ impl App for Hub {
         self.broadcast.turn(&mut Shard { cx, peers })
     }
 
-    fn finish(self) {}
+    fn finish(self) {
+        self.broadcast.finish();
+    }
 }
 
 /// The shard as a broadcast sees it.
@@ -202,8 +225,12 @@ impl<N: Net> Reach<ConnId, Shared> for Shard<'_, '_, '_, N> {
         self.cx.mail(to, Mail(mail)).map_err(|mail| mail.0)
     }
 
-    fn share(&mut self, bytes: &Arc<[u8]>) -> Shared {
-        self.peers.share(Arc::clone(bytes))
+    fn block(&mut self, frames: Box<[u8]>) -> Arc<Block> {
+        self.peers.block(frames)
+    }
+
+    fn share(&mut self, block: &Arc<Block>) -> Shared {
+        self.peers.share(block)
     }
 
     fn publish(&mut self, to: ConnId, block: &Shared, messages: u32) {

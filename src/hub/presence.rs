@@ -91,6 +91,13 @@ impl OwnRooms {
         }
     }
 
+    /// The shard ends: whatever rooms it had, nobody mails to it any more.
+    pub(super) fn end(&self, presence: &Presence) {
+        for (bucket, _) in self.counts.iter().enumerate().filter(|(_, count)| **count > 0) {
+            presence.of(Bucket(bucket as u16))[self.shard].fetch_add(1, SeqCst);
+        }
+    }
+
     /// Whether a mail was sent to those who are here now.
     pub(super) fn is_now(&self, presence: &Presence, bucket: Bucket, sent: Generation) -> bool {
         presence.of(bucket)[self.shard].load(SeqCst) == sent.0
@@ -124,6 +131,19 @@ mod tests {
         }
         assert!(presence.shards(bucket).map(|(shard, _)| shard).eq(0..130));
         assert_eq!(shards(&presence, Bucket((bucket.0 + 1) % BUCKETS as u16)), []);
+    }
+
+    #[test]
+    fn a_shard_that_ended_is_nowhere() {
+        let presence = Presence::new(2);
+        let mut own = OwnRooms::new(1);
+        let (full, freed) = (presence.bucket(b"/a"), Bucket(7));
+        own.made(&presence, full);
+        own.made(&presence, full);
+        own.made(&presence, freed);
+        own.freed(&presence, freed);
+        own.end(&presence);
+        assert_eq!((shards(&presence, full), shards(&presence, freed)), (vec![], vec![]));
     }
 
     #[test]

@@ -1,7 +1,5 @@
 //! Frames that came to one path in one turn, encoded behind each other until they are a block.
 
-use std::sync::Arc;
-
 use crate::conn::Kind;
 use crate::limits;
 use crate::wire::frame::{self, MAX_HEADER};
@@ -10,7 +8,7 @@ use crate::wire::frame::{self, MAX_HEADER};
 const SPARE: usize = 16;
 
 /// Encoded frames and how many they are.
-pub(super) type Frames = (Arc<[u8]>, u32);
+pub(super) type Frames = (Box<[u8]>, u32);
 
 /// What is not published yet.
 #[derive(Debug, Default)]
@@ -43,7 +41,7 @@ impl Stage {
 
     fn seal(&mut self, spare: &mut Vec<Vec<u8>>) {
         let mut bytes = std::mem::take(&mut self.bytes);
-        self.blocks.push((Arc::from(bytes.as_slice()), std::mem::take(&mut self.messages)));
+        self.blocks.push((Box::from(bytes.as_slice()), std::mem::take(&mut self.messages)));
         bytes.clear();
         if spare.len() < SPARE && bytes.capacity() <= 2 * limits::BLOCK {
             spare.push(bytes);

@@ -89,8 +89,7 @@ impl<N: Net, A: App> Reactor<N, A> {
         if here >= limit {
             return Some(Refusal::Full { limit });
         }
-        let buffered = sum(|c| c.buffered_bytes.get());
-        (buffered > self.limits.buffered / 20 * 17).then_some(Refusal::Overloaded)
+        (self.group_buffered() > self.limits.buffered / 20 * 17).then_some(Refusal::Overloaded)
     }
 
     /// A shard that is full would strand its share of new connections: it leaves the group.

@@ -44,6 +44,18 @@ pub trait App: Sized {
     /// Client: TCP is established, the upgrade request is about to be sent.
     fn connected(&mut self, _cx: &mut Cx<'_, Self::Mail>, _peer: &mut Peer<'_, Self::State>) {}
 
+    /// Whether to read from an open connection now; asked before each read. False: not until
+    /// [`Peers::resume`], and the App keeps its id for that.
+    #[inline]
+    fn may_read(
+        &mut self,
+        _cx: &mut Cx<'_, Self::Mail>,
+        _id: ConnId,
+        _state: &Self::State,
+    ) -> bool {
+        true
+    }
+
     /// The handshake is complete.
     fn open(&mut self, cx: &mut Cx<'_, Self::Mail>, peer: &mut Peer<'_, Self::State>);
 
@@ -79,6 +91,12 @@ pub trait App: Sized {
         peers: &mut Peers<'_, N, Self::State>,
         mail: Self::Mail,
     );
+
+    /// Bytes that the App itself holds for peers, its blocks excepted: they count against
+    /// [`Limits::buffered`](super::Limits::buffered).
+    fn buffered(&self) -> usize {
+        0
+    }
 
     /// When [`App::timer`] wants to run next, to the nanosecond; asked before each sleep.
     fn next_deadline(&self) -> Option<Instant> {

@@ -90,8 +90,10 @@ counters! {
     writes: counter,
     /// Turns of the loop, each one wait for readiness
     turns: counter,
-    /// Bytes held for slow peers and for messages half received
+    /// Bytes held for slow peers and for messages half received, broadcasts under way excepted
     buffered_bytes: gauge,
+    /// Bytes of broadcasts that this shard's members have not taken, blocks shared with others too
+    shared_bytes: gauge,
     /// Times a peer's reads were paused for its own backlog or a full mailbox
     pauses: counter,
     /// Mails handed to other shards

@@ -22,7 +22,7 @@ use super::mailbox::{Command, Post};
 use super::os;
 use super::reactor::{Limits, Place, Reactor};
 use super::sockets::{MAIL, SocketOptions, Sockets};
-use crate::conn::Settings;
+use crate::conn::{Settings, Tally};
 
 /// The barrier at which descriptor tables part. Made for a number of shards, all groups together.
 #[derive(Clone, Debug)]
@@ -150,6 +150,7 @@ pub struct Group<A: App> {
     threads: Vec<JoinHandle<io::Result<A::Outcome>>>,
     post: Post<A::Mail>,
     counters: Arc<[Counters]>,
+    blocks: Tally,
     launch: Launch,
     started: Receiver<io::Result<Option<SocketAddr>>>,
 }
@@ -179,6 +180,7 @@ impl<A: App + 'static> Group<A> {
         let numbers = polls.iter().map(AsRawFd::as_raw_fd);
         launch.0.copies.lock().unwrap_or_else(PoisonError::into_inner).extend(numbers);
         let post = Post::new(spec.mailbox, wakers);
+        let blocks = Tally::default();
         let counters: Arc<[Counters]> = (0..spec.shards).map(|_| Counters::default()).collect();
         let cores = if spec.pin { core_affinity::get_core_ids() } else { None };
         let (tell, started) = channel();
@@ -186,7 +188,8 @@ impl<A: App + 'static> Group<A> {
         let mut threads = Vec::with_capacity(spec.shards);
         for (index, poll) in polls.into_iter().enumerate() {
             let core = cores.as_ref().filter(|c| !c.is_empty()).map(|c| c[index % c.len()]);
-            let place = Place { index, post: post.clone(), counters: Arc::clone(&counters) };
+            let (counters, blocks) = (Arc::clone(&counters), blocks.clone());
+            let place = Place { index, post: post.clone(), counters, blocks };
             let name = format!("{}-{index}", spec.name);
             let (spec, tell, launch_of_thread) = (spec.clone(), tell.clone(), launch.clone());
             let shared = Arc::clone(&shared);
@@ -199,7 +202,8 @@ impl<A: App + 'static> Group<A> {
             };
             threads.push(Builder::new().name(name).spawn(body)?);
         }
-        Ok(Self { threads, post, counters, launch: launch.clone(), started })
+        let launch = launch.clone();
+        Ok(Self { threads, post, counters, blocks, launch, started })
     }
 
     /// Waits until every shard runs. The address that is listened on, if any.
@@ -232,6 +236,11 @@ impl<A: App + 'static> Group<A> {
     /// Every shard's counters.
     pub fn counters(&self) -> &Arc<[Counters]> {
         &self.counters
+    }
+
+    /// The count of bytes that blocks hold on all shards.
+    pub fn blocks(&self) -> &Tally {
+        &self.blocks
     }
 
     /// Whether every shard has ended.

@@ -8,6 +8,8 @@ use crate::conn::Tick;
 
 /// Connections asked to leave in one turn.
 const DRAIN_SLICE: usize = 1024;
+/// Bytes held below which the other shards' counters are not read each turn.
+const SHED_ABOVE: usize = 1 << 20;
 
 impl<N: Net, A: App> Reactor<N, A> {
     pub(super) fn begin_drain(&mut self) {
@@ -45,21 +47,34 @@ impl<N: Net, A: App> Reactor<N, A> {
         let counters = &self.place.counters[self.place.index];
         counters.messages_out.add(std::mem::take(&mut gear.sent));
         counters.refused.add(std::mem::take(&mut gear.refused));
-        counters.buffered_bytes.set(gear.buffered() as u64);
         let memory = self.core.slab.memory() + self.buffer.len() + gear.kept();
         counters.memory_bytes.set(memory as u64);
-        if gear.buffered() > 1 << 20 {
+        self.publish_buffered();
+        let gear = &self.core.gear;
+        if gear.buffered() + gear.shared().get() > SHED_ABOVE {
             self.shed();
         }
+    }
+
+    /// Bytes that connections and the App hold here, blocks excepted: those are the group's.
+    pub(super) fn publish_buffered(&self) {
+        let here = self.core.gear.buffered() + self.app.buffered();
+        self.counters().buffered_bytes.set(here as u64);
+        self.counters().shared_bytes.set(self.core.gear.shared().get() as u64);
+    }
+
+    /// Bytes that the whole group holds for peers, each block counted once.
+    pub(super) fn group_buffered(&self) -> usize {
+        let shards: u64 = self.place.counters.iter().map(|c| c.buffered_bytes.get()).sum();
+        shards as usize + self.core.gear.blocks().get()
     }
 
     /// Over 95 % of the process's memory for pending bytes, the largest debtor is closed: by the
     /// shard that holds the most.
     fn shed(&mut self) {
-        let held = |c: &Counters| c.buffered_bytes.get();
-        let all = self.place.counters.iter().map(held);
-        let over = all.clone().sum::<u64>() as usize > self.limits.buffered / 20 * 19;
-        let most = all.max() == Some(held(self.counters()));
+        let held = |c: &Counters| c.buffered_bytes.get() + c.shared_bytes.get();
+        let over = self.group_buffered() > self.limits.buffered / 20 * 19;
+        let most = self.place.counters.iter().map(held).max() == Some(held(self.counters()));
         if !over || !most || self.core.gear.now < self.shed_after {
             return;
         }

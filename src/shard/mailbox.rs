@@ -41,7 +41,7 @@ pub use door::{Command, Mailbox, Post};
 mod door {
     use std::mem::ManuallyDrop;
     use std::sync::Arc;
-    use std::sync::atomic::{AtomicU8, Ordering};
+    use std::sync::atomic::{AtomicBool, AtomicU8, Ordering, fence};
 
     use crossbeam::queue::ArrayQueue;
     use mio::Waker;
@@ -67,6 +67,8 @@ mod door {
         queue: ArrayQueue<M>,
         flag: WakeFlag,
         command: AtomicU8,
+        /// Nobody reads it any more.
+        ended: AtomicBool,
         // Never closed: its number stands in every shard's table, where it could be another's by
         // then.
         waker: ManuallyDrop<Waker>,
@@ -77,15 +79,35 @@ mod door {
         pub fn new(bound: usize, waker: Waker) -> Self {
             let command = AtomicU8::new(Command::Run as u8);
             let waker = ManuallyDrop::new(waker);
-            Self { queue: ArrayQueue::new(bound), flag: WakeFlag::default(), command, waker }
+            let (flag, ended) = (WakeFlag::default(), AtomicBool::new(false));
+            Self { queue: ArrayQueue::new(bound), flag, command, ended, waker }
         }
 
-        /// Queues a mail, or gives it back when there is no room.
+        /// Queues a mail, or gives it back when there is no room. One to a shard that has ended
+        /// is dropped.
         #[inline]
         pub fn send(&self, mail: M) -> Result<(), M> {
             self.queue.push(mail)?;
-            self.wake();
+            // Either the mail is seen by `end`, or `ended` is seen here.
+            fence(Ordering::SeqCst);
+            if self.ended.load(Ordering::Relaxed) {
+                self.empty();
+            } else {
+                self.wake();
+            }
             Ok(())
+        }
+
+        /// Receiver, at its end: drops what is in the box, now and later. What a mail keeps alive
+        /// would else be kept as long as anybody has this group's boxes.
+        pub fn end(&self) {
+            self.ended.store(true, Ordering::Relaxed);
+            fence(Ordering::SeqCst);
+            self.empty();
+        }
+
+        fn empty(&self) {
+            while self.queue.pop().is_some() {}
         }
 
         /// Tells the shard; a stronger command is never taken back.
@@ -161,6 +183,29 @@ mod door {
         pub fn command(&self, command: Command) {
             self.0.iter().for_each(|mailbox| mailbox.command(command));
         }
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod at_the_end {
+    use std::sync::Arc;
+
+    use mio::{Poll, Token, Waker};
+
+    use super::Mailbox;
+
+    #[test]
+    fn a_mailbox_that_ended_keeps_nothing_alive() {
+        let poll = Poll::new().unwrap();
+        let mailbox = Mailbox::new(4, Waker::new(poll.registry(), Token(0)).unwrap());
+        let block = Arc::new(());
+        mailbox.send(Arc::clone(&block)).unwrap();
+        mailbox.end();
+        assert_eq!(Arc::strong_count(&block), 1, "what was in it is dropped");
+        for _ in 0..9 {
+            mailbox.send(Arc::clone(&block)).unwrap();
+        }
+        assert_eq!(Arc::strong_count(&block), 1, "and what comes later, without an end of room");
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::core::{Core, Slot};
 use super::net::Net;
 use super::slab::ConnId;
-use crate::conn::{Admission, Conn, ConnectFault, Gear, Sender, Shared, Upgrade};
+use crate::conn::{Admission, Block, Conn, ConnectFault, Gear, Sender, Shared, Upgrade};
 
 /// One connection in a hook.
 #[derive(Debug)]
@@ -25,6 +25,11 @@ impl<S> Peer<'_, S> {
     /// Reads no more from it until [`Peers::resume`]. What was read already still comes.
     pub fn pause_reading(&mut self) {
         *self.paused = true;
+    }
+
+    /// Whether [`Peer::pause_reading`] holds.
+    pub fn is_paused(&self) -> bool {
+        *self.paused
     }
 }
 
@@ -65,9 +70,14 @@ impl<N: Net, S> Peers<'_, N, S> {
         slab.get_mut(id)?.peer(id, gear)
     }
 
-    /// Takes shared frames into this shard, once for all its members.
-    pub fn share(&self, bytes: Arc<[u8]>) -> Shared {
-        Shared::new(bytes, self.core.gear.shared())
+    /// Makes encoded frames a block for all shards of the group, and counts it.
+    pub fn block(&self, frames: Box<[u8]>) -> Arc<Block> {
+        Block::new(frames, self.core.gear.blocks())
+    }
+
+    /// Takes a block into this shard, once for all its members.
+    pub fn share(&self, block: &Arc<Block>) -> Shared {
+        Shared::new(Arc::clone(block), self.core.gear.shared())
     }
 
     /// Sends shared frames of so many messages to one member: straight from where they lie, keeping
@@ -116,7 +126,7 @@ impl<N: Net, S> Peers<'_, N, S> {
     }
 
     /// Bytes of connections' memory on this shard: half-received messages and what peers have not
-    /// taken.
+    /// taken, blocks excepted.
     pub fn buffered(&self) -> usize {
         self.core.gear.buffered()
     }

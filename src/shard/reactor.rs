@@ -28,7 +28,7 @@ use super::mailbox::{Command, Post};
 use super::net::{Net, Ready};
 use super::peers::Peers;
 use super::slab::ConnId;
-use crate::conn::{Gear, MAX_TAIL, Settings, Tick};
+use crate::conn::{Gear, MAX_TAIL, Settings, Tally, Tick};
 
 /// Room in front of what is read, for the incomplete bytes of the read before.
 pub(super) const FRONT: usize = MAX_TAIL.next_multiple_of(64);
@@ -66,6 +66,8 @@ pub struct Place<M> {
     pub post: Post<M>,
     /// Everybody's counters.
     pub counters: Arc<[Counters]>,
+    /// Everybody's blocks.
+    pub blocks: Tally,
 }
 
 /// One shard.
@@ -101,7 +103,7 @@ impl<N: Net, A: App> Reactor<N, A> {
     ) -> Self {
         let now = net.now();
         let room = limits.shard_connections;
-        let gear = Gear::new(settings, seed);
+        let gear = Gear::new(settings, seed).with_tally(place.blocks.clone());
         let core = Core::new(net, gear, A::PRECISE, Arc::clone(&place.counters), place.index);
         Self {
             core,
@@ -185,7 +187,9 @@ impl<N: Net, A: App> Reactor<N, A> {
         while !self.core.doomed.is_empty() {
             self.bury();
         }
-        self.app.finish()
+        let outcome = self.app.finish();
+        self.place.post.mailbox(self.place.index).end();
+        outcome
     }
 
     fn tick(&mut self) {
@@ -295,7 +299,7 @@ impl<N: Net, A: App> Reactor<N, A> {
             }
         }
         // They gave memory back, and a shard with nothing to do publishes no further turn.
-        self.counters().buffered_bytes.set(self.core.gear.buffered() as u64);
+        self.publish_buffered();
     }
 }
 

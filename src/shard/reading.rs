@@ -68,6 +68,12 @@ impl<N: Net, A: App> Reactor<N, A> {
         if !slot.readable || slot.paused() || slot.doomed {
             return;
         }
+        if let Some(state) = &slot.state
+            && !self.app.may_read(&mut cx(&self.place, self.now), id, state)
+        {
+            slot.paused_by_app = true;
+            return;
+        }
         let direct = slot.conn.direct(&mut core.gear).unwrap_or_default();
         let direct_len = direct.len();
         let outcome = core.net.read(&mut slot.stream, direct, &mut self.buffer[FRONT..]);

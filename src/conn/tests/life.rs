@@ -1,13 +1,12 @@
 //! How a connection opens, lives by the clock and ends; and that no order of calls upsets it.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use proptest::prelude::*;
 
 use super::drive::{REQUEST, Rig, Seen, settings};
 use super::naive;
-use crate::conn::{Admission, Conn, End, Gear, Kind, Settings, Shared, Side, Tick};
+use crate::conn::{Admission, Block, Conn, End, Gear, Kind, Settings, Shared, Side, Tick};
 use crate::wire::close::CloseCode;
 
 const KEY: Option<[u8; 4]> = Some([1, 2, 3, 4]);
@@ -337,7 +336,7 @@ impl Life {
 fn publish(rig: &mut Rig, side: Side, len: usize) {
     let bytes =
         naive::frame(true, naive::BINARY, KEY.filter(|_| side == Side::Client), &vec![9; len]);
-    let shared = Shared::new(Arc::from(bytes), rig.gear.shared());
+    let shared = Shared::new(Block::new(bytes, rig.gear.blocks()), rig.gear.shared());
     if rig.conn.admit(shared.bytes().len(), &mut rig.gear) == Admission::Taken {
         let written = if rig.conn.owes() { 0 } else { shared.bytes().len() / 2 };
         rig.sent.extend_from_slice(&shared.bytes()[..written]);

@@ -7,19 +7,21 @@ use std::collections::{BTreeMap, HashMap};
 use proptest::prelude::*;
 
 use super::*;
+use crate::conn::Tally;
 use crate::limits::{BLOCK, FANOUT_BACKLOG};
 
 type Got = BTreeMap<u32, Vec<[u32; 2]>>;
 
 /// Shards without sockets or threads: mailboxes of `room` mails, and what each member was handed.
 struct World {
-    shards: Vec<Broadcast<u32, Arc<[u8]>>>,
+    shards: Vec<Broadcast<u32, Arc<Block>>>,
     boxes: Vec<VecDeque<Mail>>,
     room: usize,
     seats: HashMap<u32, (usize, Seat)>,
     got: Got,
     resumed: Vec<u32>,
     presence: Arc<Presence>,
+    tally: Tally,
     payload: usize,
 }
 
@@ -29,9 +31,10 @@ struct Port<'a> {
     seats: &'a mut HashMap<u32, (usize, Seat)>,
     got: &'a mut Got,
     resumed: &'a mut Vec<u32>,
+    tally: &'a Tally,
 }
 
-impl Reach<u32, Arc<[u8]>> for Port<'_> {
+impl Reach<u32, Arc<Block>> for Port<'_> {
     fn mail(&mut self, to: usize, mail: Mail) -> Result<(), Mail> {
         if self.boxes[to].len() == self.room {
             return Err(mail);
@@ -40,14 +43,18 @@ impl Reach<u32, Arc<[u8]>> for Port<'_> {
         Ok(())
     }
 
-    fn share(&mut self, bytes: &Arc<[u8]>) -> Arc<[u8]> {
-        Arc::clone(bytes)
+    fn block(&mut self, frames: Box<[u8]>) -> Arc<Block> {
+        Block::new(frames, self.tally)
     }
 
-    fn publish(&mut self, to: u32, block: &Arc<[u8]>, messages: u32) {
+    fn share(&mut self, block: &Arc<Block>) -> Arc<Block> {
+        Arc::clone(block)
+    }
+
+    fn publish(&mut self, to: u32, block: &Arc<Block>, messages: u32) {
         let got = self.got.entry(to).or_default();
         let before = got.len();
-        let mut rest: &[u8] = block;
+        let mut rest = block.bytes();
         while let Some(header) = frame_at(rest) {
             let (payload, after) = rest[header.0..].split_at(header.1);
             let word = |at: usize| u32::from_be_bytes(payload[at..at + 4].try_into().unwrap());
@@ -85,6 +92,7 @@ impl World {
             got: Got::new(),
             resumed: Vec::new(),
             presence: Arc::clone(&presence),
+            tally: Tally::default(),
             payload: 8,
         }
     }
@@ -92,10 +100,10 @@ impl World {
     fn with<T>(
         &mut self,
         shard: usize,
-        then: impl FnOnce(&mut Broadcast<u32, Arc<[u8]>>, &mut Port<'_>) -> T,
+        then: impl FnOnce(&mut Broadcast<u32, Arc<Block>>, &mut Port<'_>) -> T,
     ) -> T {
-        let Self { shards, boxes, room, seats, got, resumed, .. } = self;
-        then(&mut shards[shard], &mut Port { boxes, room: *room, seats, got, resumed })
+        let Self { shards, boxes, room, seats, got, resumed, tally, .. } = self;
+        then(&mut shards[shard], &mut Port { boxes, room: *room, seats, got, resumed, tally })
     }
 
     fn join(&mut self, id: u32, shard: usize, name: &[u8]) {
@@ -109,12 +117,18 @@ impl World {
         self.shards[shard].leave(seat, id);
     }
 
+    /// False: the publisher is paused.
     fn publish(&mut self, id: u32, number: u32) -> bool {
         let (shard, seat) = self.seats[&id];
         let mut payload = vec![0; self.payload];
         payload[..4].copy_from_slice(&id.to_be_bytes());
         payload[4..8].copy_from_slice(&number.to_be_bytes());
-        self.shards[shard].publish(seat, id, Kind::Binary, &payload)
+        let hub = &mut self.shards[shard];
+        hub.publish(seat, Kind::Binary, &payload);
+        if hub.is_crowded() {
+            hub.pause(id);
+        }
+        !hub.is_crowded()
     }
 
     /// Some mails, then the turn's end.
@@ -219,6 +233,7 @@ fn run(steps: &[Step]) -> Result<(), TestCaseError> {
         world.leave(member.id);
     }
     world.settle();
+    prop_assert_eq!(world.tally.get(), 0);
     for shard in &world.shards {
         prop_assert_eq!((shard.paths.len(), shard.under_way.load(Relaxed)), (0, 0));
         prop_assert_eq!((shard.staged_bytes, shard.staged.len(), shard.held_mails), (0, 0, 0));
@@ -398,4 +413,19 @@ fn a_publisher_that_leaves_at_once_is_still_heard() {
     world.settle();
     assert_eq!(world.got(2), [[1, 1]]);
     assert_eq!(world.shards[0].paths.len(), 0);
+}
+
+#[test]
+fn a_shard_that_ended_holds_up_nobody() {
+    let mut world = World::new(2, 2);
+    world.payload = BLOCK;
+    world.join(1, 0, b"/");
+    world.join(2, 1, b"/");
+    // Its members never leave: the shard was stopped.
+    world.shards[1].finish();
+    for number in 0..1000 {
+        assert!(world.publish(1, number), "paused for a shard that is gone");
+        world.turn(0, 0);
+    }
+    assert!(world.boxes[1].is_empty());
 }
