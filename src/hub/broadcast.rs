@@ -5,8 +5,7 @@
 //! 1. [`Broadcast::publish`] encodes its frame behind those that came to the same path in this
 //!    turn.
 //! 2. [`Broadcast::turn`], at the turn's end, makes one block of them, mails it to every other
-//!    shard
-//!    that has members on the path (`presence` says which), and begins a walk over its own.
+//!    shard that has members on the path (`presence` says which), and begins a walk over its own.
 //! 3. A shard that gets the mail begins its own walk, after those it has begun before.
 //! 4. Walks go on in slices, a bounded number of deliveries and bytes in a turn, each path in its
 //!    turn, so that one large path delays neither the others nor the echoes.
@@ -24,7 +23,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use super::presence::{Bucket, Generation, OwnRooms, Presence};
+use super::presence::{Bucket, OwnRooms, Presence};
+use super::publication::{Mail, Publication, cost};
 use super::room::Room;
 use super::rooms::Rooms;
 use super::stage::Stage;
@@ -33,40 +33,6 @@ use crate::limits;
 
 /// Unfinished walks of a path beyond which it gathers a larger block before it begins another.
 const WALKS_AHEAD: usize = 2;
-/// What a block counts at least, in bytes of [`limits::FANOUT_BACKLOG`]: it bounds their number
-/// too.
-const BLOCK_COST: usize = 4096;
-
-/// A block on its way to the shards. The last one to drop it has finished the last walk.
-#[derive(Debug)]
-pub(super) struct Publication {
-    /// The path's name.
-    name: Arc<[u8]>,
-    /// Encoded frames.
-    block: Arc<Block>,
-    /// How many.
-    messages: u32,
-    /// The publishing shard's sum of [`cost`]s under way.
-    under_way: Arc<AtomicUsize>,
-}
-
-impl Drop for Publication {
-    fn drop(&mut self) {
-        self.under_way.fetch_sub(cost(self.block.bytes()), Relaxed);
-    }
-}
-
-fn cost(bytes: &[u8]) -> usize {
-    bytes.len().max(BLOCK_COST)
-}
-
-/// A block for one shard.
-#[derive(Debug)]
-pub(super) struct Mail {
-    publication: Arc<Publication>,
-    /// To whom: the receiving shard's members at that time.
-    generation: Generation,
-}
 
 /// What a broadcast needs of the world: the shard's sockets and the other shards' mailboxes.
 pub(super) trait Reach<I, S> {

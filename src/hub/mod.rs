@@ -13,6 +13,7 @@
 
 mod broadcast;
 mod presence;
+mod publication;
 mod room;
 mod rooms;
 mod stage;
@@ -59,7 +60,7 @@ const _: () = assert!(size_of::<State>() <= 16, "100,000 of them are 1.6 MB");
 
 /// What hubs send each other.
 #[derive(Debug)]
-pub struct Mail(broadcast::Mail);
+pub struct Mail(publication::Mail);
 
 /// Called when a hub's shard ends; true if it panicked.
 pub type OnEnd = Box<dyn FnMut(bool)>;
@@ -221,7 +222,7 @@ struct Shard<'a, 'c, 'p, N: Net> {
 }
 
 impl<N: Net> Reach<ConnId, Shared> for Shard<'_, '_, '_, N> {
-    fn mail(&mut self, to: usize, mail: broadcast::Mail) -> Result<(), broadcast::Mail> {
+    fn mail(&mut self, to: usize, mail: publication::Mail) -> Result<(), publication::Mail> {
         self.cx.mail(to, Mail(mail)).map_err(|mail| mail.0)
     }
 
