@@ -4,6 +4,7 @@
 mod fleet;
 mod lead;
 
+use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -89,6 +90,12 @@ pub fn run_until(plan: &Plan, stop: &AtomicBool) -> Result<Outcome, RunError> {
             (None, Some((config, server)))
         }
     };
+    if !plan.quiet {
+        // At once: a run that will be long, or fail, is easier to understand so.
+        for note in &notes {
+            let _ = writeln!(std::io::stderr().lock(), "loadgen: {note}");
+        }
+    }
     let cells: Arc<[LiveCell]> = (0..own.count).map(|_| LiveCell::default()).collect();
     let task = Arc::new(Task::new(plan.clone(), own.count));
     let fleet = Fleet::launch(&task, &cells, own.capacity, config)?;

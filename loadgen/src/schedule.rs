@@ -112,6 +112,12 @@ impl Rotor {
         };
     }
 
+    /// The connections of this shard, each with the time of its first turn.
+    pub(crate) fn first_turns(&self) -> impl Iterator<Item = (u32, Nanos)> {
+        let time = |turn: u32| self.start.saturating_add(self.gap.at(u64::from(turn)));
+        self.turns.iter().map(move |&(turn, local)| (local, time(turn)))
+    }
+
     fn take(&mut self) -> Due {
         let due = Due { intended: self.due, local: self.turns[self.next].1 };
         self.next += 1;
@@ -278,6 +284,16 @@ mod tests {
         for (a, b) in first.iter().zip(&second) {
             assert_eq!((b.0 - a.0, b.1, b.2), (30 * SECOND, a.1, a.2));
         }
+    }
+
+    #[test]
+    fn first_turns_are_what_is_taken_first() {
+        let members = [7, 2, 9];
+        let rotor = Rotor::new(SECOND, Gap::per_second(10.0), &[2, 3], 1, &members);
+        let told: Vec<_> = rotor.first_turns().collect();
+        let mut schedule = Schedule::Uniform(rotor);
+        let taken = (0..3).map(|_| schedule.take(u64::MAX, u64::MAX).unwrap());
+        assert_eq!(told, taken.map(|due| (due.local, due.intended)).collect::<Vec<_>>());
     }
 
     /// A sender that stalls for five seconds finds every send it missed at its own time.

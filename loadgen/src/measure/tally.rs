@@ -19,6 +19,8 @@ pub struct Tally {
     /// Failures and early ends by cause. A cause names what happened and, after a colon, what to do
     /// about it if that is known.
     pub errors: BTreeMap<String, u64>,
+    /// Closes that went wrong once all was measured, by cause.
+    pub close_errors: BTreeMap<String, u64>,
     /// Messages that fell due, sent or not. Random arrivals are the rate only on average: this is
     /// what could be sent. Each is either received or unanswered in the end, and, seen from the
     /// other side, either sent or not (broadcast: a delivery answers nothing, so the latter only).
@@ -116,11 +118,12 @@ impl Tally {
 
     /// Counts one error. A cause that was seen before costs no allocation.
     pub fn error(&mut self, cause: &str) {
-        if let Some(count) = self.errors.get_mut(cause) {
-            *count += 1;
-        } else {
-            self.errors.insert(cause.to_owned(), 1);
-        }
+        count(&mut self.errors, cause);
+    }
+
+    /// Counts one close that went wrong.
+    pub fn close_error(&mut self, cause: &str) {
+        count(&mut self.close_errors, cause);
     }
 
     /// Adds what another thread counted.
@@ -129,8 +132,12 @@ impl Tally {
         self.established += other.established;
         self.failed += other.failed;
         self.closed_early += other.closed_early;
-        for (cause, count) in &other.errors {
-            *self.errors.entry(cause.clone()).or_default() += count;
+        for (mine, theirs) in
+            [(&mut self.errors, &other.errors), (&mut self.close_errors, &other.close_errors)]
+        {
+            for (cause, count) in theirs {
+                *mine.entry(cause.clone()).or_default() += count;
+            }
         }
         self.due += other.due;
         self.carried += other.carried;
@@ -154,5 +161,13 @@ impl Tally {
         if let Some(other) = &other.broadcast {
             self.broadcast.get_or_insert_default().merge(other);
         }
+    }
+}
+
+fn count(errors: &mut BTreeMap<String, u64>, cause: &str) {
+    if let Some(count) = errors.get_mut(cause) {
+        *count += 1;
+    } else {
+        errors.insert(cause.to_owned(), 1);
     }
 }

@@ -145,6 +145,7 @@ fn tally(numbers: &[u64], causes: &[u8]) -> Tally {
     tally.unanswered_age.record(n(13));
     for cause in causes {
         tally.error(&format!("cause {}", cause % 3));
+        tally.close_error(&format!("cause {}", cause % 2));
     }
     if n(14) % 2 == 0 {
         let broadcast = tally.broadcast.get_or_insert_default();
@@ -197,6 +198,7 @@ proptest! {
         yx.merge(&x);
         prop_assert_eq!(&xy, &yx);
         prop_assert_eq!(xy.errors.values().sum::<u64>(), (ca.len() + cb.len()) as u64);
+        prop_assert_eq!(xy.close_errors.values().sum::<u64>(), (ca.len() + cb.len()) as u64);
         prop_assert_eq!(xy.sent, a[4] + b[4]);
         prop_assert_eq!(xy.reordered, a[12] + b[12]);
         prop_assert_eq!(xy.unanswered_age.count(), 2);

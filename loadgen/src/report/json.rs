@@ -50,6 +50,8 @@ struct Connections<'a> {
     closed_early: u64,
     frozen: u64,
     errors: &'a BTreeMap<String, u64>,
+    /// Closes that went wrong once all was measured.
+    close_errors: &'a BTreeMap<String, u64>,
 }
 
 #[derive(Serialize)]
@@ -222,6 +224,7 @@ fn connections(tally: &Tally) -> Connections<'_> {
         closed_early: tally.closed_early,
         frozen: tally.frozen,
         errors: &tally.errors,
+        close_errors: &tally.close_errors,
     }
 }
 

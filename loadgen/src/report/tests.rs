@@ -126,7 +126,7 @@ const CONTRACT: &str = "schema verdict verdict_reasons
     phases.connect_s phases.warmup_s phases.measure_s";
 
 const ADDED: &str = "messages.due messages.unsent messages.carried messages.held_back
-    connections.frozen integrity.strays pings.overdue pings.unsent pings.coalesced
+    connections.frozen connections.close_errors integrity.strays pings.overdue pings.unsent pings.coalesced
     generator.own_lag target embedded loopback mode loop_kind seed pings.sent pings.unanswered
     messages.unanswered_age latency_overflow notes generator.waited_seconds generator.cores
     broadcast.expected broadcast.received broadcast.duplicate broadcast.reordered
@@ -217,10 +217,18 @@ fn faults_are_never_hidden() {
     let mut outcome = echo();
     let tally = &mut outcome.tally;
     (tally.corrupt, tally.strays, tally.sent) = (3, 4, 59_990);
+    tally.close_error("not answered in time");
     (tally.pings_unsent, tally.pings_overdue, tally.pings_coalesced) = (5, 6, 7);
     for mode in [&["--rate", "2000"][..], &["--mode", "idle"]] {
         let text = text(mode, &outcome, Style::PLAIN);
-        for words in ["3 corrupt", "4 unasked for", "5 unsent", "6 due before", "7 answered by"] {
+        for words in [
+            "3 corrupt",
+            "4 unasked for",
+            "5 unsent",
+            "6 due before",
+            "7 answered by",
+            "1 x while closing: not answered in time",
+        ] {
             assert!(text.contains(words), "{words}: {text}");
         }
     }

@@ -251,14 +251,20 @@ fn unanswered_ages(outcome: &Outcome, page: &mut Page) {
 }
 
 fn errors(outcome: &Outcome, page: &mut Page) {
-    let mut causes: Vec<_> = outcome.tally.errors.iter().collect();
-    // The most frequent first; equal ones stay in the order of their names.
-    causes.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
+    let mut causes = Vec::new();
+    for (when, errors) in
+        [("", &outcome.tally.errors), ("while closing: ", &outcome.tally.close_errors)]
+    {
+        let mut errors: Vec<_> = errors.iter().map(|(cause, n)| (when, cause, n)).collect();
+        // The most frequent first; equal ones stay in the order of their names.
+        errors.sort_by_key(|(_, _, count)| std::cmp::Reverse(**count));
+        causes.extend(errors);
+    }
     if !causes.is_empty() {
         page.blank();
     }
-    for (at, (cause, count)) in causes.into_iter().enumerate() {
-        let text = format!("{} x {cause}", grouped(*count));
+    for (at, (when, cause, count)) in causes.into_iter().enumerate() {
+        let text = format!("{} x {when}{cause}", grouped(*count));
         let text = page.style.bad(&text);
         page.line(if at == 0 { "errors" } else { "" }, &text);
     }

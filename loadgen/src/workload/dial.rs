@@ -221,7 +221,7 @@ impl Workload {
             }
             // Nothing is measured any more: whoever ends it now ends it in due time.
             Status::Open if self.step >= Step::Closing => {
-                self.tally.error(&format!("while closing: {}", closing_cause(end, false)));
+                self.tally.close_error(&closing_cause(end, false));
             }
             Status::Open => {
                 self.tally.closed_early += 1;
@@ -238,7 +238,7 @@ impl Workload {
                     let took = self.task.nanos(Instant::now()).saturating_sub(begun);
                     self.recorder.record(Kind::Close, Phase::Measure, took);
                 } else {
-                    self.tally.error(&format!("while closing: {}", closing_cause(end, true)));
+                    self.tally.close_error(&closing_cause(end, true));
                 }
             }
             Status::Planned | Status::Gone => {}

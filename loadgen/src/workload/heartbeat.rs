@@ -9,7 +9,7 @@ use super::link::{Local, Status};
 use crate::cli::plan::HeartbeatKind;
 use crate::inflight::NIL;
 use crate::payload::{write_beat, write_ping};
-use crate::schedule::Nanos;
+use crate::schedule::{Nanos, Rotor};
 
 /// Heartbeats of one call while others still connect.
 const BATCH: usize = 128;
@@ -43,6 +43,28 @@ impl Workload {
                 self.await_beat(local, now);
             }
         }
+    }
+
+    /// The run begins: a connection whose first turn comes later than its next waiting heartbeat
+    /// still needs that one, or it would be silent for up to two intervals.
+    pub(super) fn keep_waiting_beats(&mut self, rotor: &Rotor) {
+        let mut first = vec![0; self.links.len()];
+        rotor.first_turns().for_each(|(local, at)| first[local as usize] = at);
+        self.waiting_beats.retain(|&(at, local)| at < first[local as usize]);
+        self.waiting_beats.shrink_to_fit();
+    }
+
+    /// Sends one of those, outside the measurement. False if none is due.
+    pub(super) fn last_waiting_beat<N: Net>(
+        &mut self,
+        peers: &mut Peers<'_, N, Local>,
+        now: Nanos,
+    ) -> bool {
+        let due = self.waiting_beats.pop_front_if(|due| due.0 <= now);
+        let Some((at, local)) = due else { return false };
+        let intended = at.min(self.times.from.saturating_sub(1));
+        self.heartbeat(peers, local, intended, now);
+        true
     }
 
     /// A heartbeat of `local` is due.

@@ -175,6 +175,7 @@ impl Workload {
             }
         }
         self.fragments.clear();
+        self.waiting_beats.clear();
         self.ready.clear();
         self.give_up_schedule(now);
     }

@@ -3,8 +3,6 @@
 //! A send that finds its connection unable to take more bytes, or amid a fragmented message, waits
 //! in its lane and keeps its intended time.
 
-use std::collections::VecDeque;
-
 use plimsoll::conn::Sender;
 use plimsoll::shard::Peers;
 use plimsoll::shard::net::Net;
@@ -56,9 +54,9 @@ impl Workload {
         if let Some(heartbeat) = plan.heartbeat {
             let gap = Gap::of_round(heartbeat.interval, times.members.iter().sum());
             let rotor = Rotor::new(times.start, gap, &times.members, self.shard, &self.members);
+            self.keep_waiting_beats(&rotor);
             self.beats = Schedule::Uniform(rotor);
         }
-        self.waiting_beats = VecDeque::new();
         self.reach(Step::Running);
     }
 
@@ -78,7 +76,7 @@ impl Workload {
         } else {
             self.times.until
         };
-        end.min(fragment)
+        end.min(fragment).min(self.next_waiting_beat())
     }
 
     /// Sends what is due.
@@ -88,6 +86,8 @@ impl Workload {
                 (local, Wait::Server)
             } else if let Some((due, local)) = self.fragments.pop_front_if(|due| due.0 <= now) {
                 self.continue_message(peers, local, due, now);
+                continue;
+            } else if self.last_waiting_beat(peers, now) {
                 continue;
             } else if let Some(due) = self.beats.take(now, self.times.to) {
                 self.heartbeat(peers, due.local, due.intended, now);
