@@ -16,7 +16,7 @@ pub use options::Options;
 pub use plan::{Machine, Plan};
 pub use units::{parse_count, parse_duration, parse_size};
 
-use crate::limits;
+use crate::limits::{self, MAX_SHARDS};
 
 /// How many shards.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -93,8 +93,6 @@ impl Default for Config {
     }
 }
 
-/// Shards that one process may have: far above any machine's cores, far below any limit of threads.
-const MAX_THREADS: usize = 1024;
 /// A message that a length of 32 bits can count, with room for its head.
 const MAX_MAX_MESSAGE: usize = 1 << 30;
 /// The least pending bound: the reserve for a full pong queue.
@@ -175,14 +173,6 @@ impl Config {
         )?;
         if let Some(text) = raw.max_buffered.as_deref().filter(|text| *text != "auto") {
             let bytes = parse_size("--max-buffered", text)?;
-            if bytes < self.max_pending.max(self.max_message) {
-                return Err(ConfigError::new(
-                    "--max-buffered",
-                    text,
-                    "less than one peer may hold",
-                    "give at least --max-message and --max-pending, such as 1GiB",
-                ));
-            }
             self.max_buffered = Some(bytes);
         }
         Ok(())
@@ -246,11 +236,11 @@ fn threads(text: &str) -> Result<Threads, ConfigError> {
         return Ok(Threads::Auto);
     }
     match text.parse() {
-        Ok(count) if (1..=MAX_THREADS).contains(&count) => Ok(Threads::Count(count)),
+        Ok(count) if (1..=MAX_SHARDS).contains(&count) => Ok(Threads::Count(count)),
         _ => Err(ConfigError::new(
             "--threads",
             text,
-            format!("neither auto nor a number from 1 to {MAX_THREADS}"),
+            format!("neither auto nor a number from 1 to {MAX_SHARDS}"),
             "leave it out for one shard for each core, or write a number such as 2",
         )),
     }

@@ -59,6 +59,9 @@ pub const BACKLOG: i32 = 4096;
 /// Resolution of a connection's coarse deadline (handshake, ping, close).
 pub const TICK: Duration = Duration::from_millis(250);
 
+/// Shards that one process may have: far above any machine's cores, far below any limit of threads.
+pub const MAX_SHARDS: usize = 1024;
+
 /// Descriptors of one shard's table that connections leave free: polls, wakers, listener, spare.
 pub const RESERVED_DESCRIPTORS: usize = 100;
 

@@ -2,8 +2,6 @@
 //!
 //! Exit codes: 0 ended as it was told to, 1 a runtime error, 2 a mistake on the command line.
 
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line speaks there")]
-
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
@@ -62,15 +60,19 @@ fn log(filter: &str) -> Result<(), String> {
 fn announce(server: &Server) {
     let shards = server.shards();
     let s = if shards == 1 { "" } else { "s" };
-    println!("listening on ws://{} ({shards} shard{s})", server.addr());
-    // Whoever does not read it can not be helped.
-    let _ = std::io::stdout().flush();
+    let mut out = std::io::stdout().lock();
+    let told = writeln!(out, "listening on ws://{} ({shards} shard{s})", server.addr());
+    if let Err(error) = told.and_then(|()| out.flush()) {
+        // The server is well, whoever does not hear of it.
+        tracing::warn!(%error, addr = %server.addr(), "listening; standard output takes no line");
+    }
     if let Some(admin) = server.admin_addr() {
         tracing::info!("health and metrics on http://{admin}/");
     }
 }
 
 fn fail(code: u8, error: &str) -> ExitCode {
-    eprintln!("plimsoll: {error}");
+    // Whoever closed standard error still has the exit code.
+    let _ = writeln!(std::io::stderr(), "plimsoll: {error}");
     ExitCode::from(code)
 }

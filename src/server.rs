@@ -43,8 +43,8 @@ pub enum StartError {
     },
     /// The congestion control.
     #[error(
-        "--congestion '{name}': not to be had on this machine ({source}); leave it out, or see \
-         sysctl net.ipv4.tcp_available_congestion_control"
+        "--congestion '{name}': not to be had here ({source}); leave it out, or take one of \
+         sysctl net.ipv4.tcp_allowed_congestion_control"
     )]
     Congestion {
         /// The name asked for.
@@ -171,6 +171,9 @@ impl Starting {
     pub fn spawn(config: Config, plan: Plan, launch: &Launch) -> Result<Self, StartError> {
         if let Some(note) = &plan.note {
             tracing::info!("{note}");
+        }
+        if let Some(warning) = &plan.warning {
+            tracing::warn!("{warning}");
         }
         let spec = spec(&config, &plan);
         let (origins, protocols) = (config.allow_origin.clone(), config.subprotocols.clone());
@@ -374,7 +377,7 @@ fn start_error(config: &Config, source: io::Error) -> StartError {
         io::ErrorKind::PermissionDenied => {
             ("the system forbids it", "take a port of 1024 or above, or grant CAP_NET_BIND_SERVICE")
         }
-        io::ErrorKind::NotFound => {
+        io::ErrorKind::Unsupported => {
             return match config.congestion.clone() {
                 Some(name) => StartError::Congestion { name, source },
                 None => StartError::Shards(source),

@@ -5,7 +5,7 @@
 
 use super::error::ConfigError;
 use super::{Config, Threads};
-use crate::limits;
+use crate::limits::{self, MAX_SHARDS};
 
 /// What the machine gives.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -16,6 +16,9 @@ pub struct Machine {
     pub open_files: u64,
     /// Bytes of memory, if known.
     pub memory: Option<u64>,
+    /// Whether each shard can have a descriptor table of its own. If not, all of them, and the rest
+    /// of the process, share one.
+    pub private_tables: bool,
 }
 
 /// What a server will do on a machine.
@@ -31,6 +34,8 @@ pub struct Plan {
     pub max_buffered: usize,
     /// What the log should say: shards that were added for their tables.
     pub note: Option<String>,
+    /// What the log should warn of: shards that share one table.
+    pub warning: Option<String>,
 }
 
 /// A table larger than a million entries is never filled by one core; `RLIM_INFINITY` ends here.
@@ -42,7 +47,8 @@ impl Config {
     /// Works out shards, connections and memory.
     ///
     /// # Errors
-    /// The open-file limit leaves no room, or the shards asked for can not hold the connections.
+    /// The open-file limit leaves no room, the connections asked for need more shards than there
+    /// may be, or a single peer may hold more than all of them together.
     pub fn plan(&self, machine: &Machine) -> Result<Plan, ConfigError> {
         let files = machine.open_files.min(MAX_TABLE) as usize;
         let table = files.saturating_sub(limits::RESERVED_DESCRIPTORS);
@@ -55,34 +61,91 @@ impl Config {
                 "raise the hard limit (ulimit -Hn, LimitNOFILE=) to 1024 or more",
             ));
         }
-        let cores = machine.cores.max(1);
-        let asked = self.max_connections;
-        let needed = asked.map_or(1, |asked| asked.div_ceil(planned));
-        let shards = match self.threads {
-            Threads::Auto => cores.max(needed),
-            Threads::Count(count) if asked.is_some_and(|asked| asked > count * table) => {
-                return Err(ConfigError::new(
-                    "--max-connections",
-                    &asked.unwrap_or_default().to_string(),
-                    format!(
-                        "{count} shards hold {} at the open-file limit of {files}",
-                        count * table
-                    ),
-                    format!("use --threads auto or --threads {needed}, or raise the hard limit"),
-                ));
-            }
-            Threads::Count(count) => count,
-        };
-        let max_connections = asked.unwrap_or(shards * planned);
-        let note = (self.threads == Threads::Auto && needed > cores)
+        let shards = self.shards(machine, table, planned)?;
+        let tables = if machine.private_tables { shards } else { 1 };
+        let max_connections = self.max_connections.unwrap_or(tables * planned);
+        let added = machine.private_tables && self.threads == Threads::Auto;
+        let note = (added && shards > machine.cores.max(1))
             .then(|| format!("open-file limit {files}: using {shards} shards"));
+        let warning = (!machine.private_tables && shards > 1).then(|| {
+            format!(
+                "this system gives shards no descriptor tables of their own (unshare is denied): \
+                 the open-file limit of {files} holds for all together, and connections are \
+                 limited to {max_connections}"
+            )
+        });
         Ok(Plan {
             shards,
             max_connections,
             per_shard: table.min(max_connections.saturating_add(HANDSHAKE_SLACK)),
-            max_buffered: self.max_buffered.unwrap_or_else(|| buffered(machine.memory)),
+            max_buffered: self.buffered(machine)?,
             note,
+            warning,
         })
+    }
+
+    /// How many shards, if these can hold the connections: `table` of them each at most, `planned`
+    /// in the mean.
+    fn shards(
+        &self,
+        machine: &Machine,
+        table: usize,
+        planned: usize,
+    ) -> Result<usize, ConfigError> {
+        let cores = machine.cores.clamp(1, MAX_SHARDS);
+        let asked = self.max_connections.unwrap_or(1);
+        let needed = asked.div_ceil(planned);
+        let refuse = |rule, remedy| {
+            Err(ConfigError::new("--max-connections", &asked.to_string(), rule, remedy))
+        };
+        let shards = match self.threads {
+            Threads::Auto if machine.private_tables => cores.max(needed),
+            Threads::Auto => cores,
+            Threads::Count(count) => count,
+        };
+        if shards > MAX_SHARDS {
+            return refuse(
+                format!("needs {needed} shards of {planned}, and there may be {MAX_SHARDS}"),
+                format!("ask for {} at most, or raise the hard limit", MAX_SHARDS * planned),
+            );
+        }
+        let tables = if machine.private_tables { shards } else { 1 };
+        if asked <= tables * table {
+            return Ok(shards);
+        }
+        let files = table + limits::RESERVED_DESCRIPTORS;
+        if !machine.private_tables {
+            return refuse(
+                format!("all shards share one table here, which holds {table}"),
+                "raise the open-file hard limit, or let the process call unshare".to_owned(),
+            );
+        }
+        let rule =
+            format!("{shards} shards hold {} at the open-file limit of {files}", tables * table);
+        let enough = if needed > MAX_SHARDS {
+            "raise the hard limit".to_owned()
+        } else {
+            format!("use --threads auto or --threads {needed}, or raise the hard limit")
+        };
+        refuse(rule, enough)
+    }
+
+    /// Bytes held for all peers: what was asked for, or what suits the machine, if a single peer
+    /// may not hold more.
+    fn buffered(&self, machine: &Machine) -> Result<usize, ConfigError> {
+        let one = self.max_pending.max(self.max_message);
+        let all = self.max_buffered.unwrap_or_else(|| buffered(machine.memory));
+        if one <= all {
+            return Ok(all);
+        }
+        let rule = format!("less than the {one} bytes that one peer may hold");
+        let remedy = if self.max_buffered.is_some() {
+            "give at least --max-message and --max-pending, such as 1GiB"
+        } else {
+            "lower --max-message and --max-pending, or give more than this default, a quarter of \
+             the memory and 1GiB at most"
+        };
+        Err(ConfigError::new("--max-buffered", &all.to_string(), rule, remedy))
     }
 }
 

@@ -96,7 +96,6 @@ fn every_bad_value_names_input_rule_and_remedy() {
             "--read-buffer '1k': not from 16384",
             "in that range",
         ),
-        (raw(|o| o.max_buffered = some("1k")), "less than one peer may hold", "such as 1GiB"),
         (
             raw(|o| o.allow_origin = vec!["example.org".into()]),
             "not an origin",
@@ -139,7 +138,8 @@ fn a_hostile_input_stays_on_its_line() {
     assert!(text.contains(r"a\nERROR: b\u{1b}[2J"), "{text}");
 }
 
-const SMALL: Machine = Machine { cores: 2, open_files: 20_000, memory: Some(8 << 30) };
+const SMALL: Machine =
+    Machine { cores: 2, open_files: 20_000, memory: Some(8 << 30), private_tables: true };
 
 #[test]
 fn one_shard_for_each_core_by_default() {
@@ -176,11 +176,53 @@ fn shards_asked_for_must_hold_the_connections() {
 
 #[test]
 fn a_tiny_machine_is_told_and_a_limitless_one_is_bounded() {
-    let tiny = Machine { cores: 1, open_files: 64, memory: None };
+    let tiny = Machine { cores: 1, open_files: 64, memory: None, private_tables: true };
     let error = Config::default().plan(&tiny).unwrap_err().to_string();
     assert!(error.contains("open-file limit '64'") && error.contains("ulimit -Hn"), "{error}");
-    let endless = Machine { cores: 0, open_files: u64::MAX, memory: Some(1 << 30) };
+    let endless =
+        Machine { cores: 0, open_files: u64::MAX, memory: Some(1 << 30), private_tables: true };
     let plan = Config::default().plan(&endless).unwrap();
     assert_eq!((plan.shards, plan.max_connections, plan.per_shard), (1, 943_628, 944_652));
     assert_eq!(plan.max_buffered, 256 << 20);
+}
+
+#[test]
+fn more_shards_than_there_may_be_are_an_error_not_an_attempt() {
+    let config = Config { max_connections: Some(4_000_000_000), ..Config::default() };
+    let error = config.plan(&SMALL).unwrap_err().to_string();
+    assert!(error.contains("--max-connections '4000000000'"), "{error}");
+    assert!(error.contains("there may be 1024") && error.contains("ask for"), "{error}");
+    let most = Config { max_connections: Some(1024 * 17_910), ..Config::default() };
+    assert_eq!(most.plan(&SMALL).unwrap().shards, 1024);
+    let two = Config { threads: Threads::Count(2), ..config };
+    let error = two.plan(&SMALL).unwrap_err().to_string();
+    assert!(!error.contains("--threads") && error.contains("raise the hard limit"), "{error}");
+}
+
+#[test]
+fn one_peer_may_not_hold_more_than_all() {
+    let mut config = Config { max_message: 1 << 30, ..Config::default() };
+    assert_eq!(config.plan(&SMALL).unwrap().max_buffered, 1 << 30);
+    let two_gb = Machine { memory: Some(2 << 30), ..SMALL };
+    let error = config.plan(&two_gb).unwrap_err().to_string();
+    assert!(error.contains("--max-buffered '536870912'") && error.contains("lower"), "{error}");
+    config.max_buffered = Some(1 << 20);
+    let error = config.plan(&SMALL).unwrap_err().to_string();
+    assert!(error.contains("less than the 1073741824 bytes that one peer may hold"), "{error}");
+    assert!(error.contains("such as 1GiB"), "{error}");
+}
+
+#[test]
+fn where_tables_can_not_part_one_table_holds_all() {
+    let shared = Machine { private_tables: false, ..SMALL };
+    let plan = Config::default().plan(&shared).unwrap();
+    assert_eq!((plan.shards, plan.max_connections), (2, 17_910));
+    let warning = plan.warning.unwrap();
+    assert!(warning.contains("unshare") && warning.contains("17910"), "{warning}");
+    assert_eq!(Config::default().plan(&SMALL).unwrap().warning, None);
+    for threads in [Threads::Auto, Threads::Count(6)] {
+        let config = Config { max_connections: Some(100_000), threads, ..Config::default() };
+        let error = config.plan(&shared).unwrap_err().to_string();
+        assert!(error.contains("share one table here, which holds 19900"), "{error}");
+    }
 }

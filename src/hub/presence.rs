@@ -16,8 +16,12 @@
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 
+use crate::limits::MAX_SHARDS;
+
 /// Enough that some thousands of paths seldom meet; 16 KiB for each shard.
 const BUCKETS: usize = 4096;
+
+const _: () = assert!(BUCKETS * MAX_SHARDS * 4 <= 16 << 20, "small for a thousand shards too");
 
 /// The generations of all shards.
 #[derive(Debug)]

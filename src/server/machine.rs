@@ -3,6 +3,7 @@
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::config::Machine;
+use crate::shard::private_tables;
 
 /// Looks, and raises the soft limit of open files to the hard one: it stands low only for programs
 /// that use `select`.
@@ -21,6 +22,7 @@ pub fn this_machine() -> Machine {
         // No limit is no number.
         open_files: open_files.unwrap_or(u64::MAX),
         memory: memory(),
+        private_tables: private_tables(),
     }
 }
 
@@ -30,12 +32,37 @@ fn cores() -> usize {
     if mask > 0 { mask } else { std::thread::available_parallelism().map_or(1, usize::from) }
 }
 
-/// Bytes of memory that the process may use: the machine's, or its control group's if that is less.
+/// Bytes of memory that the process may use: the machine's, or a control group's if that is less.
 fn memory() -> Option<u64> {
-    let read = |path| std::fs::read_to_string(path).ok();
+    let read = |path: &str| std::fs::read_to_string(path).ok();
     let machine = read("/proc/meminfo").and_then(|text| total(&text));
-    let group = read("/sys/fs/cgroup/memory.max").and_then(|text| text.trim().parse().ok());
-    machine.into_iter().chain(group).min()
+    let groups = read("/proc/self/cgroup").map(|text| group_limits(&text)).unwrap_or_default();
+    let bounds = groups.iter().filter_map(|path| read(path)?.trim().parse().ok());
+    machine.into_iter().chain(bounds).min()
+}
+
+/// The files that may bound the memory of the process's control groups: its own and all above it,
+/// for each hierarchy in `/proc/self/cgroup` (cgroups(7)).
+fn group_limits(memberships: &str) -> Vec<String> {
+    let mut files = Vec::new();
+    for line in memberships.lines() {
+        let mut fields = line.splitn(3, ':').skip(1);
+        let (Some(controllers), Some(path)) = (fields.next(), fields.next()) else { continue };
+        let (root, file) = if controllers.is_empty() {
+            ("/sys/fs/cgroup", "memory.max")
+        } else if controllers.split(',').any(|name| name == "memory") {
+            ("/sys/fs/cgroup/memory", "memory.limit_in_bytes")
+        } else {
+            continue;
+        };
+        let mut group = path.trim_end_matches('/');
+        loop {
+            files.push(format!("{root}{group}/{file}"));
+            let Some((above, _)) = group.rsplit_once('/') else { break };
+            group = above;
+        }
+    }
+    files
 }
 
 /// The line `MemTotal:  8123456 kB`, in bytes.
@@ -55,6 +82,21 @@ mod tests {
         assert!(machine.cores > 0 && machine.open_files > 0, "{machine:?}");
         let now = getrlimit(Resource::Nofile);
         assert_eq!(now.current, now.maximum, "the soft limit is raised");
+    }
+
+    #[test]
+    fn every_group_above_the_process_may_bound_its_memory() {
+        assert_eq!(
+            group_limits("0::/a/b\n"),
+            ["/sys/fs/cgroup/a/b/memory.max", "/sys/fs/cgroup/a/memory.max"]
+                .into_iter()
+                .chain(["/sys/fs/cgroup/memory.max"])
+                .collect::<Vec<_>>()
+        );
+        let old = "9:name=systemd:/x\n4:cpu,memory:/a\nrubbish\n";
+        let dir = "/sys/fs/cgroup/memory";
+        let file = "memory.limit_in_bytes";
+        assert_eq!(group_limits(old), [format!("{dir}/a/{file}"), format!("{dir}/{file}")]);
     }
 
     #[test]

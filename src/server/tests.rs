@@ -83,6 +83,20 @@ fn an_address_in_use_stops_the_start() {
     assert!(matches!(error, StartError::Listen { addr, .. } if addr == listen), "{error}");
 }
 
+/// One that does not exist, and one that only a privileged process may have: neither is the
+/// address's fault.
+#[test]
+fn a_congestion_control_that_is_refused_is_named() {
+    let restricted = io::Error::new(io::ErrorKind::Unsupported, "TCP_CONGESTION: EPERM");
+    let config = Config { congestion: Some("nosuchthing".into()), ..config() };
+    let error = start_error(&config, restricted);
+    assert!(matches!(error, StartError::Congestion { .. }), "{error}");
+    let error = Server::start(config).unwrap_err();
+    assert!(matches!(&error, StartError::Congestion { name, .. } if name == "nosuchthing"));
+    let error = error.to_string();
+    assert!(error.contains("--congestion") && !error.contains("listen"), "{error}");
+}
+
 #[test]
 fn a_shard_that_ends_by_itself_takes_the_server_down() {
     for panicked in [true, false] {

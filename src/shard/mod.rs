@@ -33,6 +33,7 @@ pub use self::{
     group::{Group, Launch, Spec},
     mailbox::{Command, Post},
     net::Net,
+    os::private_tables,
     peers::{Dial, Peer, Peers, Published},
     reactor::{Limits, Place, Reactor},
     slab::ConnId,

@@ -278,11 +278,17 @@ pub fn bind(address: SocketAddr, options: &SocketOptions) -> io::Result<Socket> 
     socket.set_reuse_port(true)?;
     socket.set_tcp_nodelay(true)?;
     if let Some(name) = &options.congestion {
-        socket.set_tcp_congestion(name.as_bytes())?;
+        socket.set_tcp_congestion(name.as_bytes()).map_err(|source| congestion_fault(&source))?;
     }
     socket.bind(&address.into())?;
     socket.listen(options.backlog)?;
     Ok(socket)
+}
+
+/// `bind` fails with `EPERM` and `ENOENT` for reasons of its own: a congestion control that is not
+/// to be had, or is restricted, is told by [`ErrorKind::Unsupported`].
+fn congestion_fault(source: &io::Error) -> io::Error {
+    io::Error::new(ErrorKind::Unsupported, format!("TCP_CONGESTION: {source}"))
 }
 
 fn begin_connect(
