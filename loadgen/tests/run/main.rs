@@ -151,13 +151,17 @@ fn the_drain_waits_for_the_last_fragments() {
 #[test]
 fn closes_that_are_not_answered() {
     let server = Server::start(Manner::Deaf);
-    let outcome = go(&server, "-c 3 -R 6 -d 500ms --warmup 0ms --drain 0ms --heartbeat off");
-    let outcome = outcome.unwrap();
+    let line = "-c 150 -t 1 -R 300 -d 1s --warmup 0ms --drain 0ms --heartbeat off";
+    let outcome = go(&server, line).unwrap();
     let tally = &outcome.tally;
-    assert_eq!((tally.established, tally.closed_early), (3, 0), "{:?}", tally.errors);
+    assert_eq!((tally.established, tally.closed_early), (150, 0), "{:?}", tally.errors);
     assert_eq!(count(&outcome, Kind::Close), 0);
     assert!(tally.errors.is_empty(), "{:?}", tally.errors);
-    assert_eq!(tally.close_errors.values().sum::<u64>(), 3, "{:?}", tally.close_errors);
+    // 64 are asked at a time, and two such times are more than there is.
+    assert_eq!(tally.close_errors.values().sum::<u64>(), 150, "{:?}", tally.close_errors);
+    for cause in ["not answered in time", "time was up before the close frame was sent"] {
+        assert!(tally.close_errors.contains_key(cause), "{:?}", tally.close_errors);
+    }
 }
 
 #[test]
@@ -182,6 +186,20 @@ fn idle_connections_count_their_pings() {
     for kind in [Kind::Ping, Kind::SendLag] {
         assert_eq!(count(&outcome, kind), 200, "{kind:?}");
     }
+}
+
+/// RFC 6455 5.5.3: one pong for several pings is an answer to all of them.
+#[test]
+fn one_pong_for_several_pings() {
+    let address = raw::serve(Answer::LastPing);
+    let line = "-c 1 --mode idle --heartbeat 100ms -d 1s --warmup 0ms --drain 1s";
+    let outcome = start(&format!("ws://{address}/ {line}")).unwrap();
+    let tally = &outcome.tally;
+    assert_eq!((tally.pings_sent, tally.pings_unanswered), (10, 0), "{tally:?}");
+    assert_eq!((tally.due, tally.received, tally.unanswered), (10, 10, 0));
+    assert!(tally.pings_coalesced >= 4, "{}", tally.pings_coalesced);
+    assert_eq!(count(&outcome, Kind::Ping), 10, "each at its own age");
+    assert!(p(&outcome, Kind::Ping, 1.0) > Duration::from_millis(150));
 }
 
 #[test]

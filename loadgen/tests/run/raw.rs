@@ -1,7 +1,8 @@
 //! A TCP server that answers upgrade requests as it is told, one thread for each connection.
 
 use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::time::Duration;
 
 use plimsoll::wire::handshake::{head_end, parse_request, write_switching};
 
@@ -12,6 +13,8 @@ pub(crate) enum Answer {
     Bytes(&'static [u8]),
     /// A 101 for the first so many, nothing for the others.
     Only(usize),
+    /// A 101, then every 250 ms a pong for the last of the pings that came meanwhile.
+    LastPing,
     /// FIN at once.
     HangUp,
 }
@@ -34,10 +37,10 @@ pub(crate) fn serve(answer: Answer) -> SocketAddr {
                 }
                 match answer {
                     Answer::Bytes(bytes) => stream.write_all(bytes).unwrap(),
-                    Answer::Only(few) if number < few => {
-                        let mut out = Vec::new();
-                        write_switching(&mut out, &parse_request(&head).unwrap().accept(), None);
-                        stream.write_all(&out).unwrap();
+                    Answer::Only(few) if number < few => switch(&mut stream, &head),
+                    Answer::LastPing => {
+                        switch(&mut stream, &head);
+                        return answer_last_pings(&mut stream);
                     }
                     Answer::Only(_) => {}
                     Answer::HangUp => return,
@@ -48,4 +51,30 @@ pub(crate) fn serve(answer: Answer) -> SocketAddr {
         }
     });
     address
+}
+
+fn switch(stream: &mut TcpStream, head: &[u8]) {
+    let mut out = Vec::new();
+    write_switching(&mut out, &parse_request(head).unwrap().accept(), None);
+    stream.write_all(&out).unwrap();
+}
+
+/// A masked ping of the generator: header, key and nine bytes of data.
+const PING: usize = 2 + 4 + 9;
+
+fn answer_last_pings(stream: &mut TcpStream) {
+    let mut bytes = [0; 64 * PING];
+    loop {
+        std::thread::sleep(Duration::from_millis(250));
+        let n = stream.read(&mut bytes).unwrap();
+        let Some(ping) = n.checked_sub(PING).map(|at| &bytes[at..n]) else { return };
+        let (key, data) = (&ping[2..6], &ping[6..]);
+        // FIN, opcode 0x9, masked: anything else is the end.
+        if !n.is_multiple_of(PING) || ping[..2] != [0x89, 0x80 | 9] {
+            return;
+        }
+        let mut pong = vec![0x8a, 9];
+        pong.extend(data.iter().zip(key.iter().cycle()).map(|(byte, key)| byte ^ key));
+        stream.write_all(&pong).unwrap();
+    }
 }
