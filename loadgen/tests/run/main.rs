@@ -141,8 +141,8 @@ fn fragments_and_pings_between_them() {
 fn the_drain_waits_for_the_last_fragments() {
     let outcome = against(
         Manner::Echo,
-        "-c 20 -R 100 -d 500ms --warmup 0ms --drain 200ms --heartbeat off --fragments 4 \
-         --fragment-gap 60ms",
+        "-c 40 -R 100 -d 500ms --warmup 0ms --drain 200ms --heartbeat off --fragments 4 \
+         --fragment-gap 80ms",
     );
     assert_eq!((outcome.tally.sent, outcome.tally.received), (50, 50));
 }
