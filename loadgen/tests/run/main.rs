@@ -464,6 +464,23 @@ fn without_a_url_the_server_is_inside() {
     assert!(outcome.server.is_some_and(|cost| cost.cpu > Duration::ZERO), "its threads are found");
 }
 
+/// Fragmentation and heartbeat load together: nothing is lost, and each kind of latency is filled.
+#[test]
+fn fragments_and_heartbeats_on_a_thousand_connections() {
+    let outcome = inside(
+        "-c 1000 -R 500 -d 1s --warmup 200ms --drain 5s --fragments 4 --fragment-gap 5ms \
+         --interleave-ping --heartbeat 1s --verify",
+    );
+    let tally = &outcome.tally;
+    assert_eq!((tally.established, tally.due, tally.unsent()), (1000, 500, 0));
+    assert_eq!((tally.received, tally.verified, tally.unanswered), (500, 500, 0));
+    assert_eq!((tally.corrupt, tally.strays, tally.pings_unanswered), (0, 0, 0));
+    assert_eq!(tally.pings_sent, 1000 + 3 * 500);
+    for kind in Kind::ALL.into_iter().filter(|kind| *kind != Kind::Delivery) {
+        assert!(count(&outcome, kind) >= 500, "{kind:?}");
+    }
+}
+
 #[test]
 fn more_connections_than_one_source_has_room_for() {
     let outcome = inside("-c 9000 -R 1000 -d 500ms --warmup 100ms --ramp off --heartbeat off");
