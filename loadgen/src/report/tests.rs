@@ -127,7 +127,8 @@ const CONTRACT: &str = "schema verdict verdict_reasons
 
 const ADDED: &str = "messages.due messages.unsent messages.carried messages.held_back
     connections.frozen connections.close_errors integrity.strays pings.overdue
-    pings.unsent pings.coalesced generator.own_lag target embedded loopback mode loop_kind seed pings.sent pings.unanswered
+    pings.unsent pings.coalesced generator.own_lag target embedded
+    loopback mode loop_kind seed pings.sent pings.unanswered
     messages.unanswered_age latency_overflow notes generator.waited_seconds generator.cores
     broadcast.expected broadcast.received broadcast.duplicate broadcast.reordered
     broadcast.spread.p99 server.rss_bytes_connected server.rss_bytes_after server.shared_process

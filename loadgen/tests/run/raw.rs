@@ -73,8 +73,8 @@ fn answer_last_pings(stream: &mut TcpStream) {
         if !n.is_multiple_of(PING) || ping[..2] != [0x89, 0x80 | 9] {
             return;
         }
-        let mut pong = vec![0x8a, 9];
-        pong.extend(data.iter().zip(key.iter().cycle()).map(|(byte, key)| byte ^ key));
-        stream.write_all(&pong).unwrap();
+        let mut answer = vec![0x8a, 9];
+        answer.extend(data.iter().zip(key.iter().cycle()).map(|(byte, key)| byte ^ key));
+        stream.write_all(&answer).unwrap();
     }
 }
