@@ -249,6 +249,7 @@ impl Workload {
 
     pub(super) fn close(&mut self, now: Nanos) {
         if self.step != Step::Drained {
+            while !self.give_up_schedule(now) {}
             self.settle(now);
         }
         self.reach(Step::Closing);

@@ -11,6 +11,9 @@ use crate::measure::{Kind as Latency, Phase};
 use crate::payload::{Stamp, read_beat, read_ping};
 use crate::schedule::Nanos;
 
+/// Messages given up in one turn: some milliseconds.
+const GIVEN_UP: usize = 100_000;
+
 impl Workload {
     /// A message arrived at `now`.
     pub(super) fn received(
@@ -177,12 +180,13 @@ impl Workload {
         self.fragments.clear();
         self.waiting_beats.clear();
         self.ready.clear();
-        self.give_up_schedule(now);
     }
 
     /// What fell due and was not even queued, because this thread was too slow, is unanswered too.
-    fn give_up_schedule(&mut self, now: Nanos) {
-        while let Some(due) = self.schedule.take(now, self.times.to) {
+    /// Of such messages there may be millions: false if some are left, for the next turn.
+    pub(super) fn give_up_schedule(&mut self, now: Nanos) -> bool {
+        for _ in 0..GIVEN_UP {
+            let Some(due) = self.schedule.take(now, self.times.to) else { break };
             if self.measured(due.intended) {
                 self.tally.due += 1;
                 if self.rooms.is_none() {
@@ -194,6 +198,8 @@ impl Workload {
             self.tally.due += u64::from(self.manner.beats_only && self.measured(due.intended));
             self.beat_unsent(due.intended, now);
         }
+        let next = self.schedule.next();
+        next > now || next >= self.times.to
     }
 
     pub(super) fn unanswered(&mut self, intended: Nanos, now: Nanos) {

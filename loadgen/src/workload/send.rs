@@ -81,7 +81,8 @@ impl Workload {
 
     /// Sends what is due.
     pub(super) fn send_due<N: Net>(&mut self, peers: &mut Peers<'_, N, Local>, now: Nanos) {
-        for _ in 0..BATCH {
+        // Once the drain is over nothing more is sent.
+        for _ in 0..if now < self.times.until { BATCH } else { 0 } {
             let (local, wait) = if let Some(local) = self.ready.pop() {
                 (local, Wait::Server)
             } else if let Some((due, local)) = self.fragments.pop_front_if(|due| due.0 <= now) {
@@ -105,7 +106,8 @@ impl Workload {
                 self.pump(local, &mut peer.tx, wait, now);
             }
         }
-        if now >= self.times.until || (now >= self.times.to && self.is_answered()) {
+        let over = now >= self.times.until || (now >= self.times.to && self.is_answered());
+        if over && self.give_up_schedule(now) {
             self.settle(now);
             self.reach(Step::Drained);
         }
