@@ -40,6 +40,8 @@ pub struct Config {
     pub pin: bool,
     /// Open connections at most; `None`: what one shard's table for each core can hold.
     pub max_connections: Option<usize>,
+    /// Open connections of one address, or of one IPv6 /64, at most; `None`: any number.
+    pub max_per_address: Option<u32>,
     /// Bytes of one message, all fragments together.
     pub max_message: usize,
     /// Bytes that one peer has not taken yet.
@@ -76,6 +78,7 @@ impl Default for Config {
             threads: Threads::Auto,
             pin: true,
             max_connections: None,
+            max_per_address: None,
             max_message: limits::MAX_MESSAGE,
             max_pending: limits::MAX_PENDING,
             max_buffered: None,
@@ -149,6 +152,11 @@ impl Config {
             let count = parse_count("--max-connections", text)?;
             self.max_connections =
                 Some(within("--max-connections", text, count, 1, u32::MAX as usize)?);
+        }
+        if let Some(text) = raw.max_per_address.as_deref().filter(|text| *text != "off") {
+            let count = parse_count("--max-per-address", text)?;
+            let most = u32::MAX as usize / 2;
+            self.max_per_address = Some(within("--max-per-address", text, count, 1, most)? as u32);
         }
         set_size(
             &mut self.max_message,

@@ -21,7 +21,9 @@ use crate::conn::{Settings, Side};
 use crate::control::{self, Control, ControlError};
 use crate::hub::{Common, Hub, Mail};
 use crate::limits;
-use crate::shard::{Command, Counters, Group, Launch, Limits, Post, SocketOptions, Spec};
+use crate::shard::{
+    Addresses, Command, Counters, Group, Launch, Limits, Post, SocketOptions, Spec,
+};
 
 /// Why a server did not start.
 #[derive(Debug, thiserror::Error)]
@@ -350,6 +352,7 @@ fn spec(config: &Config, plan: &Plan) -> Spec {
             group_connections: plan.max_connections,
             shard_connections: plan.per_shard,
             buffered: plan.max_buffered,
+            addresses: config.max_per_address.map(|limit| Arc::new(Addresses::new(limit))),
             accepts_per_turn: limits::ACCEPTS_PER_TURN,
             mails_per_turn: limits::MAILS_PER_TURN,
             read_buffer: config.read_buffer,

@@ -9,13 +9,14 @@ mod peer;
 #[path = "hostile/program.rs"]
 mod program;
 
-use std::io::{ErrorKind, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::time::{Duration, Instant};
 
 use peer::{
     BINARY, CLOSE, PATIENCE, PING, PONG, Peer, TEXT, UPGRADE, ended, eventually, frame,
     nothing_is_left, serve, sum,
 };
+use plimsoll::config::Threads;
 use plimsoll::limits;
 use plimsoll::wire::handshake::parse_request;
 use program::Program;
@@ -295,7 +296,7 @@ fn an_unmasked_frame_fails_its_connection() {
 /// the next.
 #[test]
 fn a_shared_buffer_is_the_same_for_everyone() {
-    let server = serve(|config| config.threads = plimsoll::config::Threads::Count(2));
+    let server = serve(|config| config.threads = Threads::Count(2));
     let mut members: Vec<Peer> =
         (0..8).map(|_| Peer::open(server.addr(), "/broadcast/x")).collect();
     for len in [1, 125, 126, 1000, 65_535, 65_536, 200_000] {
@@ -708,4 +709,30 @@ fn what_a_peer_sent_is_escaped_where_it_is_shown() {
     let log = server.log();
     assert!(log.chars().all(|c| c == '\n' || c == '\t' || !c.is_control()), "{log:?}");
     assert!(!log.contains("forged"), "{log:?}");
+}
+
+// One host takes every place: connections of an address are bounded when asked for.
+
+#[test]
+fn one_address_does_not_take_every_place() {
+    let server = serve(|config| {
+        config.max_per_address = Some(2);
+        config.threads = Threads::Count(2);
+    });
+    let mut first = Peer::open(server.addr(), "/");
+    let mut second = Peer::open(server.addr(), "/");
+    let mut refused = String::new();
+    Peer::connect(server.addr()).stream.read_to_string(&mut refused).unwrap();
+    assert!(refused.starts_with("HTTP/1.1 503 "), "{refused}");
+    assert!(refused.contains("its 2 connections (--max-per-address)"), "{refused}");
+    let mut elsewhere = Peer::open_from([127, 0, 0, 2], server.addr());
+    for peer in [&mut first, &mut second, &mut elsewhere] {
+        peer.echoes(b"here");
+    }
+    // A place is free again once its connection is gone.
+    drop(first);
+    eventually("the first is gone", || sum(&server, |c| c.open.get()) == 2);
+    drop(Peer::open(server.addr(), "/"));
+    drop((second, elsewhere));
+    nothing_is_left(&server);
 }

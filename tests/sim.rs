@@ -54,6 +54,7 @@ fn loop_limits() -> Limits {
         group_connections: 100_000,
         shard_connections: 100_000,
         buffered: limits::MAX_BUFFERED,
+        addresses: None,
         accepts_per_turn: 16,
         mails_per_turn: 2,
         read_buffer: 16 * 1024,

@@ -227,13 +227,14 @@ const REFUSED: &[(&str, &str, &str, u16)] = &[
 ];
 
 /// Refusals that no head alone brings about: they are the caller's to say.
-fn refusals_of_the_server() -> [Refusal; 7] {
+fn refusals_of_the_server() -> [Refusal; 8] {
     [
         Refusal::HeadTooLarge { limit: 8192 },
         Refusal::NotFound { path: "/\r\nSet-Cookie: a=b\u{1b}[31m".into() },
         Refusal::OriginNotAllowed { origin: "https://evil\r\n\r\n<script>".into() },
         Refusal::Timeout,
         Refusal::Full { limit: 3 },
+        Refusal::PerAddress { limit: 1 },
         Refusal::Overloaded,
         Refusal::ShuttingDown,
     ]

@@ -21,7 +21,14 @@ pub struct Options {
     /// Open connections at most [default: what one shard for each core can hold]
     #[cfg_attr(feature = "server", arg(long, env = "PLIMSOLL_MAX_CONNECTIONS", value_name = "N"))]
     pub max_connections: Option<String>,
-    /// Largest message [default: 1MiB]
+    /// Open connections of one address, or of one IPv6 /64, at most, or off [default: off]
+    #[cfg_attr(
+        feature = "server",
+        arg(long, env = "PLIMSOLL_MAX_PER_ADDRESS", value_name = "N|off")
+    )]
+    pub max_per_address: Option<String>,
+    /// Largest message; each of its frames counts for 64 bytes at least, so that under 64 bytes
+    /// no message may be fragmented [default: 1MiB]
     #[cfg_attr(feature = "server", arg(long, env = "PLIMSOLL_MAX_MESSAGE", value_name = "SIZE"))]
     pub max_message: Option<String>,
     /// Bytes one peer may leave unread [default: 256KiB]

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use super::presence::Generation;
 use crate::conn::Block;
 
-/// What a block counts at least, in bytes of [`limits::FANOUT_BACKLOG`]: it bounds their number
-/// too.
+/// What a block counts at least, in bytes of [`FANOUT_BACKLOG`](crate::limits::FANOUT_BACKLOG): it
+/// bounds their number too.
 const BLOCK_COST: usize = 4096;
 
 /// A block on its way to the shards. The last one to drop it has finished the last walk.

@@ -1,6 +1,9 @@
 //! The loop's door: accepts in bounded batches, refusals of a server that is full, and a shard's
 //! leave of the listening group.
 
+use std::net::IpAddr;
+
+use super::addresses::Counted;
 use super::app::App;
 use super::core::Slot;
 use super::counters::Counters;
@@ -31,7 +34,7 @@ impl<N: Net, A: App> Reactor<N, A> {
     /// One accept; false if there is no use in another one now.
     pub(super) fn accept_one(&mut self) -> bool {
         match self.core.net.accept() {
-            Accepted::One(stream) => self.admit(stream),
+            Accepted::One(stream, from) => self.admit(stream, from),
             Accepted::Empty => {
                 self.listener_ready = false;
                 if self.core.slab.len() >= self.room {
@@ -55,19 +58,24 @@ impl<N: Net, A: App> Reactor<N, A> {
     }
 
     /// Takes a connection in, or tells it why not.
-    pub(super) fn admit(&mut self, mut stream: N::Stream) {
+    fn admit(&mut self, mut stream: N::Stream, from: IpAddr) {
         let id = self.core.slab.next_id();
-        let refusal = self.refusal();
+        let (counted, refusal) = match self.refusal().map_or_else(|| self.count(from), Err) {
+            Ok(counted) => (counted, None),
+            Err(refusal) => (None, Some(refusal)),
+        };
         // Those who are told why wait for their peer's FIN; a crowd of them is just closed.
         let crowded = self.counters().turned_away.get() >= TURNED_AWAY;
         if refusal.is_some() && crowded {
             return self.counters().refused.add(1);
         }
         if self.core.net.register(&mut stream, id, false).is_err() {
+            self.uncount(counted);
             return self.counters().accept_errors.add(1);
         }
-        let conn = Conn::server(&self.core.gear);
-        self.core.admit(Slot::new(stream, conn, None));
+        let mut slot = Slot::new(stream, Conn::server(&self.core.gear), None);
+        slot.counted = counted;
+        self.core.admit(slot);
         if let Some(refusal) = refusal {
             self.counters().turned_away.add(1);
             if let Some(slot) = self.core.slab.get_mut(id) {
@@ -75,6 +83,20 @@ impl<N: Net, A: App> Reactor<N, A> {
                 slot.conn.refuse(&refusal, &mut self.core.gear);
             }
             self.core.flush(id, None);
+        }
+    }
+
+    /// Counts a connection for its address, if that is limited and not reached.
+    fn count(&self, from: IpAddr) -> Result<Option<Counted>, Refusal> {
+        let Some(addresses) = &self.limits.addresses else { return Ok(None) };
+        let limit = addresses.limit();
+        addresses.enter(from).map(Some).ok_or(Refusal::PerAddress { limit })
+    }
+
+    /// A connection that was counted is gone.
+    pub(super) fn uncount(&self, counted: Option<Counted>) {
+        if let (Some(addresses), Some(counted)) = (&self.limits.addresses, counted) {
+            addresses.leave(counted);
         }
     }
 

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::addresses::Counted;
 use super::counters::Counters;
 use super::net::{Net, Sent};
 use super::slab::{ConnId, Slab};
@@ -20,6 +21,8 @@ pub(super) struct Slot<T, S> {
     pub(super) conn: Conn,
     /// The App's own data: a server's connection has none before its request is accepted.
     pub(super) state: Option<S>,
+    /// What it counts for its address.
+    pub(super) counted: Option<Counted>,
     /// A connect is under way.
     pub(super) connecting: bool,
     /// Reports of writability were asked for.
@@ -48,6 +51,7 @@ impl<T, S> Slot<T, S> {
             stream,
             conn,
             state,
+            counted: None,
             connecting: false,
             watches_writable: false,
             readable: false,

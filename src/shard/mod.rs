@@ -12,6 +12,7 @@ pub mod slab;
 pub mod wheel;
 
 mod accepting;
+mod addresses;
 mod core;
 pub mod group;
 mod leaving;
@@ -27,6 +28,7 @@ mod turn;
 mod tests;
 
 pub use self::{
+    addresses::{Addresses, Counted},
     app::{App, Welcome},
     context::Cx,
     counters::{Counter, Counters},

@@ -39,8 +39,8 @@ pub struct Ready {
 /// Outcome of an accept.
 #[derive(Debug)]
 pub enum Accepted<S> {
-    /// A connection.
-    One(S),
+    /// A connection, and the address it comes from.
+    One(S, IpAddr),
     /// None is waiting; a report will come.
     Empty,
     /// No descriptor or memory is left: try again later, no report will come.

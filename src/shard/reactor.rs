@@ -20,6 +20,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::addresses::Addresses;
 use super::app::App;
 use super::context::Cx;
 use super::core::{Core, Slot};
@@ -49,6 +50,8 @@ pub struct Limits {
     pub shard_connections: usize,
     /// Bytes held by the whole group for slow peers and half-received messages.
     pub buffered: usize,
+    /// Connections by address, one count for the group; `None`: any number.
+    pub addresses: Option<Arc<Addresses>>,
     /// Accepts in one turn.
     pub accepts_per_turn: usize,
     /// Mails in one turn.
@@ -286,8 +289,9 @@ impl<N: Net, A: App> Reactor<N, A> {
         for id in self.core.doomed.split_off(first) {
             let Some(slot) = self.core.slab.remove(id) else { continue };
             self.core.wheel.arm(id.index, Tick(u32::MAX));
-            let Slot { stream, conn, state, opened, turned_away, .. } = slot;
+            let Slot { stream, conn, state, opened, turned_away, counted, .. } = slot;
             drop(stream);
+            self.uncount(counted);
             let end = conn.end(&mut self.core.gear);
             let counters = &self.place.counters[self.place.index];
             counters.connections.sub(1);

@@ -182,7 +182,7 @@ impl Net for Sockets {
     fn accept(&mut self) -> Accepted<TcpStream> {
         let Some(listener) = &self.listener else { return Accepted::Empty };
         match listener.accept() {
-            Ok((stream, _)) => Accepted::One(stream),
+            Ok((stream, from)) => Accepted::One(stream, from.ip()),
             Err(e) if e.kind() == ErrorKind::WouldBlock => Accepted::Empty,
             Err(e) => match e.raw_os_error() {
                 Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM) => Accepted::Full,

@@ -119,6 +119,14 @@ impl Peer {
         Self::over(socket.into())
     }
 
+    /// As [`Peer::open`] on `/`, from another address of this machine.
+    pub(crate) fn open_from(address: [u8; 4], server: SocketAddr) -> Self {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        socket.bind(&SocketAddr::from((address, 0)).into()).unwrap();
+        socket.connect(&server.into()).unwrap();
+        Self::over(socket.into()).upgraded("/")
+    }
+
     fn over(stream: TcpStream) -> Self {
         stream.set_nodelay(true).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();

@@ -1,7 +1,7 @@
 //! The simulated [`Net`] of one shard, and the clockwork that runs several shards in one thread.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use mio::{Events, Poll, Token, Waker};
@@ -85,7 +85,10 @@ impl Net for SimNet {
         match self.world.borrow_mut().accept(self.shard) {
             Err(()) => Accepted::Full,
             Ok(None) => Accepted::Empty,
-            Ok(Some(half)) => Accepted::One(Stream { world: Shared::clone(&self.world), half }),
+            Ok(Some(half)) => {
+                let stream = Stream { world: Shared::clone(&self.world), half };
+                Accepted::One(stream, Ipv4Addr::LOCALHOST.into())
+            }
         }
     }
 

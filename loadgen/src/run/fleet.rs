@@ -135,6 +135,7 @@ fn spec(plan: &Plan, shards: usize, capacity: usize) -> Spec {
             shard_connections: capacity,
             // The generator sheds nobody: it would measure itself.
             buffered: usize::MAX,
+            addresses: None,
             accepts_per_turn: limits::ACCEPTS_PER_TURN,
             mails_per_turn: MAILBOX,
             read_buffer: limits::READ_BUFFER,

@@ -79,6 +79,7 @@ impl Server {
                 group_connections: connections,
                 shard_connections: 10_000,
                 buffered: 1 << 30,
+                addresses: None,
                 accepts_per_turn: limits::ACCEPTS_PER_TURN,
                 mails_per_turn: 16,
                 read_buffer: limits::READ_BUFFER,

@@ -125,6 +125,12 @@ pub enum Refusal {
         /// The limit in connections.
         limit: usize,
     },
+    /// The address has as many connections as it may.
+    #[error("this address has its {limit} connections (--max-per-address) already")]
+    PerAddress {
+        /// The limit in connections.
+        limit: usize,
+    },
     /// The memory for slow peers is nearly used up.
     #[error("the server is overloaded: its memory for pending messages is nearly used up")]
     Overloaded,
@@ -171,6 +177,7 @@ impl Refusal {
             Self::OriginNotAllowed { .. } => (403, "origin_not_allowed"),
             Self::Timeout => (408, "timeout"),
             Self::Full { .. } => (503, "full"),
+            Self::PerAddress { .. } => (503, "per_address"),
             Self::Overloaded => (503, "overloaded"),
             Self::ShuttingDown => (503, "shutting_down"),
         }
