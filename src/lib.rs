@@ -16,7 +16,8 @@
 //! - `wire` and `conn` open no socket, read no clock and start no thread.
 //! - One connection's error never ends a shard. A full mailbox is a counted outcome, never a wait.
 //! - A data-plane thread does not allocate per message in steady state, takes no lock, and writes
-//!   no log line per message.
+//!   no log line per message. A broadcast allocates per block, which is what came to a path in one
+//!   turn: the frames and their counts once, and one reference on each shard with members.
 //! - `unsafe` stands in the SIMD bodies of `wire/mask` and in `shard/os`, nowhere else.
 //!
 //! # Deliberate absences

@@ -18,6 +18,16 @@ fn config() -> Config {
     }
 }
 
+/// Twins that stand on floors which do not look at the limits.
+#[test]
+fn what_is_written_twice_is_the_same() {
+    use crate::wire::violation::Violation;
+    assert_eq!(limits::TICK.as_millis(), crate::conn::Tick::MILLIS);
+    assert_eq!(limits::MAX_HEADERS, crate::wire::handshake::MAX_HEADERS);
+    let text = Violation::MessageTooBig { limit: 1 }.to_string();
+    assert!(text.contains(&format!("counts for {} at least", limits::FRAME_COST)), "{text}");
+}
+
 /// The status line that a plain request gets.
 fn status(addr: SocketAddr) -> String {
     let mut stream = TcpStream::connect(addr).unwrap();

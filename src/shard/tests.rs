@@ -155,3 +155,66 @@ fn an_address_in_use_is_an_error_at_the_start() {
     assert_eq!(error.kind(), std::io::ErrorKind::AddrInUse);
     assert!(group.join().is_err());
 }
+
+/// Echoes, but reads nothing before a mail has come.
+#[derive(Default)]
+struct Gate {
+    passes: bool,
+    waiting: Vec<ConnId>,
+}
+
+impl App for Gate {
+    type State = ();
+    type Mail = ();
+    type Outcome = ();
+    const PRECISE: bool = false;
+
+    fn accept(&mut self, _: &mut Cx<'_, ()>, _: &Request<'_>) -> Result<Welcome<()>, Refusal> {
+        Ok(Welcome { state: (), protocol: None })
+    }
+
+    fn may_read(&mut self, _: &mut Cx<'_, ()>, id: ConnId, (): &()) -> bool {
+        if !self.passes {
+            self.waiting.push(id);
+        }
+        self.passes
+    }
+
+    fn open(&mut self, _: &mut Cx<'_, ()>, _: &mut Peer<'_, ()>) {}
+
+    fn message(&mut self, _: &mut Cx<'_, ()>, peer: &mut Peer<'_, ()>, message: &mut Message<'_>) {
+        peer.tx.echo(message);
+    }
+
+    fn closed(&mut self, _: &mut Cx<'_, ()>, _: ConnId, (): (), _: End) {}
+
+    fn mail<N: Net>(&mut self, _: &mut Cx<'_, ()>, peers: &mut Peers<'_, N, ()>, (): ()) {
+        self.passes = true;
+        assert_eq!(self.waiting.len(), 1, "asked once, however much has come");
+        self.waiting.drain(..).for_each(|id| peers.resume(id));
+    }
+
+    fn finish(self) {}
+}
+
+#[test]
+fn an_app_that_may_not_read_is_handed_nothing_until_it_resumes() {
+    let group = Group::spawn(&spec(1), &Launch::new(1), |_| Gate::default()).unwrap();
+    let address = group.ready().unwrap().unwrap();
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.write_all(REQUEST).unwrap();
+    read_until(&mut stream, b"\r\n\r\n");
+    for _ in 0..3 {
+        stream.write_all(&[0x82, 0x81, 0, 0, 0, 0, b'x']).unwrap();
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let handed: u64 = group.counters()[0].messages_in.get();
+    assert_eq!(handed, 0);
+    group.post().send(0, ()).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    let mut echo = [0; 9];
+    stream.read_exact(&mut echo).unwrap();
+    assert_eq!(&echo[..], b"\x82\x01x".repeat(3));
+    group.post().command(Command::Stop);
+    group.join().unwrap();
+}
