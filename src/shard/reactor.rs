@@ -37,9 +37,15 @@ pub(super) const FRONT: usize = MAX_TAIL.next_multiple_of(64);
 /// One tick of the coarse clock.
 pub(super) const TICK: Duration = Duration::from_millis(Tick::MILLIS as u64);
 
-/// Connections whose deadline, or whose end, is dealt with in one turn; the rest waits for the
-/// next.
-const SLICE: usize = 1024;
+/// Connections whose end is dealt with in one turn; the rest waits for the next.
+const BURIALS: usize = 1024;
+
+/// What is due in one tick is spread over it in so many slices: a crowd that came at once would be
+/// pinged at once, and everybody's echo would wait for its thousands of writes and answers.
+const SLICES_PER_TICK: u32 = 25;
+
+/// So few are dealt with at once.
+const LEAST_SLICE: usize = 16;
 
 /// Bounds of one shard's loop.
 #[derive(Clone, Debug)]
@@ -81,7 +87,10 @@ pub struct Reactor<N: Net, A: App> {
     pub(super) limits: Limits,
     pub(super) buffer: Box<[u8]>,
     pub(super) reports: Vec<Ready>,
+    /// Connections whose deadline has come, how many of them are a slice, and when the next is.
     pub(super) fired: Vec<u32>,
+    slice: usize,
+    slice_at: Instant,
     pub(super) started: Instant,
     pub(super) now: Instant,
     pub(super) listener_ready: bool,
@@ -116,6 +125,8 @@ impl<N: Net, A: App> Reactor<N, A> {
             limits,
             reports: Vec::new(),
             fired: Vec::new(),
+            slice: 0,
+            slice_at: now,
             started: now,
             now,
             listener_ready: false,
@@ -205,14 +216,14 @@ impl<N: Net, A: App> Reactor<N, A> {
 
     fn sleep_until(&self) -> Option<Instant> {
         let accepts_wait = self.listener_ready && self.accept_after.is_none();
-        let left_over =
-            !(self.core.ready.is_empty() && self.core.doomed.is_empty() && self.fired.is_empty());
+        let left_over = !(self.core.ready.is_empty() && self.core.doomed.is_empty());
         if accepts_wait || left_over || self.app_has_more || self.drain_goes_on() {
             return Some(self.now);
         }
         let wheel = &self.core.wheel;
         let wheel = wheel.is_armed().then(|| self.started + TICK * (wheel.next().0 - 1));
-        [wheel, self.accept_after, self.app.next_deadline()].into_iter().flatten().min()
+        let slice = (!self.fired.is_empty()).then_some(self.slice_at);
+        [wheel, slice, self.accept_after, self.app.next_deadline()].into_iter().flatten().min()
     }
 
     fn mails(&mut self) {
@@ -234,10 +245,18 @@ impl<N: Net, A: App> Reactor<N, A> {
     }
 
     fn deadlines(&mut self) {
+        let before = self.fired.len();
         self.core.wheel.expire(self.core.gear.now, &mut self.fired);
-        for index in self.fired.split_off(self.fired.len().saturating_sub(SLICE)) {
-            if let Some(id) = self.core.slab.id_at(index as usize) {
-                self.deadline(id);
+        let due = self.fired.len();
+        if due > before {
+            self.slice = due.div_ceil(SLICES_PER_TICK as usize).max(LEAST_SLICE);
+        }
+        if due > 0 && self.now >= self.slice_at {
+            self.slice_at = self.now + TICK / SLICES_PER_TICK;
+            for index in self.fired.split_off(due.saturating_sub(self.slice)) {
+                if let Some(id) = self.core.slab.id_at(index as usize) {
+                    self.deadline(id);
+                }
             }
         }
         if let Some(at) = self.app.next_deadline() {
@@ -285,7 +304,7 @@ impl<N: Net, A: App> Reactor<N, A> {
         if self.core.doomed.is_empty() {
             return;
         }
-        let first = self.core.doomed.len().saturating_sub(SLICE);
+        let first = self.core.doomed.len().saturating_sub(BURIALS);
         for id in self.core.doomed.split_off(first) {
             let Some(slot) = self.core.slab.remove(id) else { continue };
             self.core.wheel.arm(id.index, Tick(u32::MAX));
