@@ -20,7 +20,7 @@ pub(super) fn part_tables() -> io::Result<()> {
     unsafe { rustix::thread::unshare_unsafe(UnshareFlags::FILES) }.map_err(Into::into)
 }
 
-/// Whether [`part_tables`] is allowed here; containers often deny it. A thread tries it and ends.
+/// Whether `part_tables` is allowed here; containers often deny it. A thread tries it and ends.
 pub fn private_tables() -> bool {
     std::thread::spawn(|| part_tables().is_ok()).join().unwrap_or(false)
 }
