@@ -104,16 +104,15 @@ impl Conn {
 
     /// The socket took `n` of the owed bytes. At the end a pong that was held back follows.
     pub fn paid(&mut self, n: usize, gear: &mut Gear) {
-        let Some(outbox) = &mut self.outbox else { return };
         if n > 0 {
             // A peer that reads is alive and busy, even while its own bytes wait behind the mark.
             self.heard = gear.now;
             self.message = gear.now;
             if matches!(self.phase, Phase::Finishing(_)) {
-                self.deadline = gear.now.plus(gear.settings.close_timeout);
-                self.deadline_moved = true;
+                self.set_deadline(gear.now.plus(gear.settings.close_timeout));
             }
         }
+        let Some(outbox) = &mut self.outbox else { return };
         outbox.advance(n, &mut gear.pool);
         if let Some((len, data)) = outbox.held_pong() {
             stage_frame(gear, true, Opcode::Pong, &data[..usize::from(len)]);

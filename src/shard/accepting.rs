@@ -115,7 +115,7 @@ impl<N: Net, A: App> Reactor<N, A> {
     }
 
     /// A shard that is full would strand its share of new connections: it leaves the group.
-    fn leave_group(&mut self) {
+    pub(super) fn leave_group(&mut self) {
         if self.listening {
             self.core.net.unlisten();
             self.listening = false;

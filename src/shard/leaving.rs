@@ -5,6 +5,7 @@ use super::counters::Counters;
 use super::net::Net;
 use super::reactor::Reactor;
 use crate::conn::Tick;
+use crate::limits;
 
 /// Connections asked to leave in one turn.
 const DRAIN_SLICE: usize = 1024;
@@ -15,11 +16,14 @@ impl<N: Net, A: App> Reactor<N, A> {
     pub(super) fn begin_drain(&mut self) {
         if self.draining.is_none() {
             self.draining = Some(0);
-            // Who is queued already hears why; closing the listener would reset them.
-            while self.listening && self.accept_one() {}
-            self.core.net.unlisten();
-            self.listening = false;
-            self.listener_ready = false;
+            // Who is queued already hears why; closing the listener would reset them. No more than
+            // a queue's worth: a storm of connects must not put the drain off for ever.
+            for _ in 0..limits::BACKLOG {
+                if !self.listening || !self.accept_one() {
+                    break;
+                }
+            }
+            self.leave_group();
         }
     }
 
