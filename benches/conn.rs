@@ -13,8 +13,9 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use plimsoll::conn::{Conn, Event, Gear, Input, MAX_TAIL, Settings, Side};
+use plimsoll::conn::{Conn, Event, Gear, Input, MAX_TAIL, Side};
 use plimsoll::limits;
+use plimsoll::shard::default_settings;
 use plimsoll::wire::frame::{self, MAX_HEADER, Opcode};
 use plimsoll::wire::handshake::parse_request;
 use plimsoll::wire::mask::Key;
@@ -76,19 +77,7 @@ struct Shard {
 
 impl Shard {
     fn new() -> Self {
-        let settings = Settings {
-            side: Side::Server,
-            max_message: limits::MAX_MESSAGE,
-            max_pending: limits::MAX_PENDING,
-            max_head: limits::MAX_HEAD,
-            pong_queue: limits::PONG_QUEUE,
-            frame_cost: limits::FRAME_COST,
-            handshake_timeout: limits::HANDSHAKE_TIMEOUT,
-            ping_interval: None,
-            pong_timeout: limits::PONG_TIMEOUT,
-            idle_timeout: None,
-            close_timeout: limits::CLOSE_TIMEOUT,
-        };
+        let settings = default_settings(Side::Server);
         let gear = Gear::new(settings, Some(1));
         let conn = Conn::server(&gear);
         let mut shard = Self { conn, gear, buffer: vec![0; MAX_TAIL + limits::READ_BUFFER] };

@@ -17,6 +17,7 @@ use plimsoll::conn::{
     Conn, End, Event, Gear, Input, MAX_TAIL, Message, Sender, Settings, Side, Step, Tick, Upgrade,
 };
 use plimsoll::limits;
+use plimsoll::shard::default_settings;
 
 /// The suite's largest message is 16 MiB.
 const MAX_MESSAGE: usize = 32 << 20;
@@ -48,19 +49,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 fn settings() -> Settings {
-    Settings {
-        side: Side::Client,
-        max_message: MAX_MESSAGE,
-        max_pending: limits::MAX_PENDING,
-        max_head: limits::MAX_HEAD,
-        pong_queue: limits::PONG_QUEUE,
-        frame_cost: limits::FRAME_COST,
-        handshake_timeout: limits::HANDSHAKE_TIMEOUT,
-        ping_interval: None,
-        pong_timeout: limits::PONG_TIMEOUT,
-        idle_timeout: None,
-        close_timeout: limits::CLOSE_TIMEOUT,
-    }
+    Settings { max_message: MAX_MESSAGE, ..default_settings(Side::Client) }
 }
 
 /// One connection from its handshake to its end.

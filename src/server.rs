@@ -23,6 +23,7 @@ use crate::hub::{Common, Hub, Mail};
 use crate::limits;
 use crate::shard::{
     Addresses, Command, Counters, Group, Launch, Limits, Post, SocketOptions, Spec,
+    default_settings,
 };
 
 /// Why a server did not start.
@@ -336,17 +337,14 @@ fn spec(config: &Config, plan: &Plan) -> Spec {
         shards: plan.shards,
         pin: config.pin,
         settings: Settings {
-            side: Side::Server,
             max_message: config.max_message,
             max_pending: config.max_pending,
-            max_head: limits::MAX_HEAD,
-            pong_queue: limits::PONG_QUEUE,
-            frame_cost: limits::FRAME_COST,
             handshake_timeout: config.handshake_timeout,
             ping_interval: config.ping_interval,
             pong_timeout: config.pong_timeout,
             idle_timeout: config.idle_timeout,
             close_timeout: config.close_timeout,
+            ..default_settings(Side::Server)
         },
         limits: Limits {
             group_connections: plan.max_connections,

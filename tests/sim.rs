@@ -21,7 +21,7 @@ use net::{SimNet, Turn, run};
 use plimsoll::conn::{Settings, Side, Tally};
 use plimsoll::hub::{Common, Hub};
 use plimsoll::limits;
-use plimsoll::shard::{App, Counters, Limits, Place, Post, Reactor};
+use plimsoll::shard::{App, Counters, Limits, Place, Post, Reactor, default_settings};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use talker::{Plan, Report, Talker};
@@ -33,20 +33,8 @@ const REQUEST: &[u8] = b"GET /echo HTTP/1.1\r\nHost: sim\r\nUpgrade: websocket\r
     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
 
 fn settings(side: Side) -> Settings {
-    Settings {
-        side,
-        max_message: limits::MAX_MESSAGE,
-        max_pending: 64 * 1024,
-        max_head: limits::MAX_HEAD,
-        pong_queue: limits::PONG_QUEUE,
-        frame_cost: limits::FRAME_COST,
-        handshake_timeout: limits::HANDSHAKE_TIMEOUT,
-        // A ping would wake whoever sleeps through its work.
-        ping_interval: None,
-        pong_timeout: limits::PONG_TIMEOUT,
-        idle_timeout: None,
-        close_timeout: limits::CLOSE_TIMEOUT,
-    }
+    // No pings: one would wake whoever sleeps through its work.
+    Settings { max_pending: 64 * 1024, ..default_settings(side) }
 }
 
 fn loop_limits() -> Limits {

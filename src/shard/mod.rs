@@ -14,6 +14,7 @@ pub mod wheel;
 mod accepting;
 mod addresses;
 mod core;
+mod defaults;
 pub mod group;
 mod leaving;
 pub mod net;
@@ -32,6 +33,7 @@ pub use self::{
     app::{App, Welcome},
     context::Cx,
     counters::{Counter, Counters},
+    defaults::default_settings,
     group::{Group, Launch, Spec},
     mailbox::{Command, Post},
     net::Net,

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::app::{App, Welcome};
 use super::context::Cx;
+use super::defaults::default_settings;
 use super::group::{Group, Launch, Spec};
 use super::mailbox::Command;
 use super::net::Net;
@@ -50,19 +51,7 @@ impl App for Echo {
 }
 
 pub(super) fn settings() -> Settings {
-    Settings {
-        side: Side::Server,
-        max_message: limits::MAX_MESSAGE,
-        max_pending: limits::MAX_PENDING,
-        max_head: limits::MAX_HEAD,
-        pong_queue: limits::PONG_QUEUE,
-        frame_cost: limits::FRAME_COST,
-        handshake_timeout: limits::HANDSHAKE_TIMEOUT,
-        ping_interval: Some(limits::PING_INTERVAL),
-        pong_timeout: limits::PONG_TIMEOUT,
-        idle_timeout: None,
-        close_timeout: limits::CLOSE_TIMEOUT,
-    }
+    Settings { ping_interval: Some(limits::PING_INTERVAL), ..default_settings(Side::Server) }
 }
 
 fn spec(shards: usize) -> Spec {

@@ -9,7 +9,7 @@ use plimsoll::config::{self, Config};
 use plimsoll::conn::{Settings, Side};
 use plimsoll::limits;
 use plimsoll::server::{Server, Starting, this_machine};
-use plimsoll::shard::{Command, Group, Launch, Limits, SocketOptions, Spec};
+use plimsoll::shard::{Command, Group, Launch, Limits, SocketOptions, Spec, default_settings};
 
 use super::RunError;
 use crate::cli::plan::Plan;
@@ -117,18 +117,11 @@ fn spec(plan: &Plan, shards: usize, capacity: usize) -> Spec {
         shards,
         pin: plan.pin,
         settings: Settings {
-            side: Side::Client,
             max_message: message_budget(plan),
             // The workload holds its messages back by itself.
             max_pending: usize::MAX,
-            max_head: limits::MAX_HEAD,
-            pong_queue: limits::PONG_QUEUE,
-            frame_cost: limits::FRAME_COST,
             handshake_timeout: plan.connect_timeout,
-            ping_interval: None,
-            pong_timeout: limits::PONG_TIMEOUT,
-            idle_timeout: None,
-            close_timeout: limits::CLOSE_TIMEOUT,
+            ..default_settings(Side::Client)
         },
         limits: Limits {
             group_connections: usize::MAX,

@@ -4,11 +4,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use plimsoll::conn::{End, Message, Settings, Side};
+use plimsoll::conn::{End, Message, Side};
 use plimsoll::limits;
 use plimsoll::shard::{
     App, Command, ConnId, Counters, Cx, Group, Launch, Limits, Net, Peer, Peers, SocketOptions,
-    Spec, Welcome,
+    Spec, Welcome, default_settings,
 };
 use plimsoll::wire::close::CloseCode;
 use plimsoll::wire::handshake::{Refusal, Request};
@@ -62,19 +62,7 @@ impl Server {
             name: "test-server".to_owned(),
             shards: 1,
             pin: false,
-            settings: Settings {
-                side: Side::Server,
-                max_message: limits::MAX_MESSAGE,
-                max_pending: limits::MAX_PENDING,
-                max_head: limits::MAX_HEAD,
-                pong_queue: limits::PONG_QUEUE,
-                frame_cost: limits::FRAME_COST,
-                handshake_timeout: limits::HANDSHAKE_TIMEOUT,
-                ping_interval: None,
-                pong_timeout: limits::PONG_TIMEOUT,
-                idle_timeout: None,
-                close_timeout: limits::CLOSE_TIMEOUT,
-            },
+            settings: default_settings(Side::Server),
             limits: Limits {
                 group_connections: connections,
                 shard_connections: 10_000,
