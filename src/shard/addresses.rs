@@ -7,7 +7,8 @@
 
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering::{AcqRel, Relaxed};
 
 /// Counters in a row: 256 KiB.
 const ROW: usize = 1 << 16;
@@ -42,9 +43,15 @@ impl Addresses {
     pub fn enter(&self, address: IpAddr) -> Option<Counted> {
         let hash = self.hasher.hash_one(network(address));
         let counted = Counted([hash as u16, (hash >> 16) as u16]);
-        // Counted first and looked at then: two shards at once may both refuse, never both let in.
-        let before = self.counters(&counted).map(|counter| counter.fetch_add(1, Relaxed));
-        if before.into_iter().min() < Some(self.limit) {
+        // Counted in both rows first and looked at then: two shards at once may both refuse, never
+        // both let in. Whoever is the last in the second row sees, by the order of that row's
+        // changes, everyone else in the first one too; what a row said at the moment of counting
+        // would not do, as two may be let in by a row each.
+        let [first, second] = self.counters(&counted);
+        first.fetch_add(1, Relaxed);
+        let in_second = second.fetch_add(1, AcqRel) + 1;
+        let in_first = first.load(Relaxed);
+        if in_first.min(in_second) <= self.limit {
             return Some(counted);
         }
         self.leave(counted);
@@ -105,18 +112,28 @@ mod tests {
 
     #[test]
     fn no_crowd_is_let_in_at_once_and_all_of_it_is_given_back() {
+        const SHARDS: usize = 4;
         let addresses = Addresses::new(10);
-        let held: Vec<Counted> = std::thread::scope(|scope| {
-            let one = || (0..1000).filter_map(|_| addresses.enter(ip("10.0.0.1"))).collect();
-            let all: [_; 4] = std::array::from_fn(|_| scope.spawn(one));
-            all.into_iter()
-                .flat_map(|one: std::thread::ScopedJoinHandle<'_, Vec<_>>| one.join().unwrap())
-                .collect()
-        });
-        assert_eq!(held.len(), 10);
-        for counted in held {
-            addresses.leave(counted);
-        }
+        let start = std::sync::Barrier::new(SHARDS);
+        let held = std::sync::atomic::AtomicUsize::new(0);
+        let most = std::sync::atomic::AtomicUsize::new(0);
+        let shard = || {
+            for _ in 0..2000 {
+                start.wait();
+                let mine: Vec<Counted> =
+                    (0..5).filter_map(|_| addresses.enter(ip("10.0.0.1"))).collect();
+                held.fetch_add(mine.len(), Relaxed);
+                start.wait();
+                most.fetch_max(held.load(Relaxed), Relaxed);
+                start.wait();
+                held.fetch_sub(mine.len(), Relaxed);
+                for counted in mine {
+                    addresses.leave(counted);
+                }
+            }
+        };
+        std::thread::scope(|scope| (0..SHARDS).for_each(|_| drop(scope.spawn(shard))));
+        assert_eq!(most.into_inner(), 10, "as many as may, never one more");
         assert!(addresses.rows.iter().flatten().all(|counter| counter.load(Relaxed) == 0));
     }
 
