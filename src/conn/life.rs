@@ -86,6 +86,12 @@ impl Conn {
         self.outbox.is_some()
     }
 
+    /// Whether shared frames may be written to the socket at once: it is open and owes nothing.
+    #[inline]
+    pub fn is_clear(&self) -> bool {
+        self.is_open() && self.outbox.is_none()
+    }
+
     /// The stage's turn is over: the socket took its first `written` bytes, the rest is owed.
     #[inline]
     pub fn settle(&mut self, written: usize, input: &[u8], gear: &mut Gear) {

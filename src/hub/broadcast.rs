@@ -42,8 +42,8 @@ pub(super) trait Reach<I, S> {
     fn block(&mut self, frames: Box<[u8]>) -> Arc<Block>;
     /// Makes a block this shard's own.
     fn share(&mut self, block: &Arc<Block>) -> S;
-    /// Hands a block to one member.
-    fn publish(&mut self, to: I, block: &S, messages: u32);
+    /// Hands a block to a run of members; `None` is nobody.
+    fn publish(&mut self, to: &[Option<I>], block: &S, messages: u32);
     /// Tells a member its new place.
     fn moved(&mut self, member: I, place: u32);
     /// Lets a paused publisher go on.
@@ -323,12 +323,21 @@ impl<I: Copy + PartialEq, S> Broadcast<I, S> {
         while deliveries > 0 && bytes > 0 {
             let Some(room) = self.walking.pop_front() else { return };
             let Some(path) = self.paths.get(room) else { continue };
-            let budget = deliveries.min(limits::DELIVERIES_PER_SLICE);
-            deliveries -= path.room.slice(budget, |id, load| {
-                reach.publish(id, &load.shared, load.publication.messages);
-                bytes = bytes.saturating_sub(load.publication.block.bytes().len());
-                bytes > 0
-            });
+            let mut slice = deliveries.min(limits::DELIVERIES_PER_SLICE);
+            deliveries -= slice;
+            while let Some(load) = path.room.walked()
+                && slice > 0
+                && bytes > 0
+            {
+                let len = load.publication.block.bytes().len();
+                let most = slice.min(bytes.div_ceil(len));
+                let places = path.room.slice(most, |to, load| {
+                    reach.publish(to, &load.shared, load.publication.messages);
+                });
+                slice -= places;
+                bytes = bytes.saturating_sub(places * len);
+            }
+            deliveries += slice;
             path.is_walking = path.room.is_walking();
             if path.is_walking {
                 self.walking.push_back(room);

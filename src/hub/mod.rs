@@ -234,7 +234,7 @@ impl<N: Net> Reach<ConnId, Shared> for Shard<'_, '_, '_, N> {
         self.peers.share(block)
     }
 
-    fn publish(&mut self, to: ConnId, block: &Shared, messages: u32) {
+    fn publish(&mut self, to: &[Option<ConnId>], block: &Shared, messages: u32) {
         // Who is slow is being closed and counted; who is gone will leave its seat.
         self.peers.publish(to, block, messages);
     }

@@ -79,26 +79,24 @@ impl<I: Copy + PartialEq, B> Room<I, B> {
         !self.walks.is_empty()
     }
 
-    /// Walks on for `budget` deliveries at most, or until `deliver` returns false, and says how
-    /// many there were. A block is dropped with the last delivery of its walk.
-    pub(super) fn slice(&mut self, budget: usize, mut deliver: impl FnMut(I, &B) -> bool) -> usize {
-        let mut done = 0;
-        let mut go = true;
-        while let Some(walk) = self.walks.front() {
-            while self.at < walk.end {
-                if done == budget || !go {
-                    return done;
-                }
-                if let Some(id) = self.members[self.at] {
-                    go = deliver(id, &walk.block);
-                    done += 1;
-                }
-                self.at += 1;
-            }
+    /// The block of the first walk.
+    pub(super) fn walked(&self) -> Option<&B> {
+        self.walks.front().map(|walk| &walk.block)
+    }
+
+    /// Hands the first walk's block to the next `most` places at most, some of them holes, and says
+    /// how many they were. The block is dropped with the walk's last place.
+    pub(super) fn slice(&mut self, most: usize, deliver: impl FnOnce(&[Option<I>], &B)) -> usize {
+        let Some(walk) = self.walks.front() else { return 0 };
+        let run = &self.members[self.at..walk.end.min(self.at + most)];
+        deliver(run, &walk.block);
+        let places = run.len();
+        self.at += places;
+        if self.at == walk.end {
             self.walks.pop_front();
             self.at = 0;
         }
-        done
+        places
     }
 
     /// Closes the holes when they are more than the members, and tells each member that moves.
@@ -174,9 +172,8 @@ mod tests {
     impl Model {
         fn slice(&mut self, budget: usize) {
             let got = &mut self.got;
-            let done = self.room.slice(budget, |id, block| {
-                got.push((id, *block));
-                true
+            let done = self.room.slice(budget, |run, block| {
+                got.extend(run.iter().flatten().map(|id| (*id, *block)));
             });
             assert!(done <= budget);
         }
@@ -255,7 +252,10 @@ mod tests {
         let places: Vec<u32> = (0..100).map(|id| room.join(id)).collect();
         room.start('a');
         let mut got = Vec::new();
-        assert_eq!(room.slice(10, |id, block| (got.push((id, *block)), true).1), 10);
+        let mut deliver = |run: &[Option<u32>], block: &char| {
+            got.extend(run.iter().flatten().map(|id| (*id, *block)));
+        };
+        assert_eq!(room.slice(10, &mut deliver), 10);
         for id in (0..100).filter(|id| id % 3 != 0) {
             room.leave(places[id as usize], id);
         }
@@ -264,7 +264,7 @@ mod tests {
         assert_eq!((room.members.len(), room.holes, moved), (34, 0, 33));
         room.start('b');
         while room.is_walking() {
-            room.slice(10, |id, block| (got.push((id, *block)), true).1);
+            room.slice(10, &mut deliver);
         }
         let first = got.iter().filter(|got| got.1 == 'a').map(|got| got.0);
         assert!(first.eq((0..10).chain((10..100).filter(|id| id % 3 == 0))));

@@ -11,7 +11,7 @@ use super::net::{Net, Sent};
 use super::slab::{ConnId, Slab};
 use super::sockets::MAX_PARTS;
 use super::wheel::Wheel;
-use crate::conn::{Conn, End, Gear, Shared, Step};
+use crate::conn::{Conn, End, Gear, Step};
 
 /// One connection in the slab.
 #[derive(Debug)]
@@ -188,7 +188,7 @@ impl<N: Net, S> Core<N, S> {
         };
         slot.conn.settle(written, input, &mut self.gear);
         let owes = slot.conn.owes();
-        count_write(self.counters(), written);
+        count_writes(self.counters(), 1, written as u64);
         if !owes {
             self.flushed.extend(at.map(|at| (id, at)));
         } else if written < offered {
@@ -215,7 +215,7 @@ impl<N: Net, S> Core<N, S> {
             };
             slot.conn.paid(written, &mut self.gear);
             let owes = slot.conn.owes();
-            count_write(self.counters(), written);
+            count_writes(self.counters(), 1, written as u64);
             if !owes {
                 self.flushed.extend(at.map(|at| (id, at)));
                 return;
@@ -226,35 +226,9 @@ impl<N: Net, S> Core<N, S> {
         }
     }
 
-    /// Writes shared frames to one member; true if its socket took all of them.
-    pub(super) fn write_shared(&mut self, id: ConnId, shared: &Shared) -> bool {
-        let Some(slot) = self.slab.get_mut(id) else { return false };
-        let all = shared.bytes().len();
-        let mut written = 0;
-        if !slot.conn.owes() {
-            match self.net.write(&mut slot.stream, &[shared.bytes()]) {
-                Sent::Bytes(n) => written = n,
-                Sent::Blocked => {}
-                Sent::Failed(why) => {
-                    slot.conn.handle_fault(End::Socket(why));
-                    self.after(id);
-                    return false;
-                }
-            }
-            count_write(&self.all_counters[self.index], written);
-        }
-        if written == all {
-            return true;
-        }
-        slot.conn.share(shared, written);
-        self.watch_writable(id);
-        self.after(id);
-        false
-    }
-
     /// Asks for reports of writability, the first time. Later ones come by themselves: a write that
     /// fell short has told the kernel that somebody waits.
-    fn watch_writable(&mut self, id: ConnId) {
+    pub(super) fn watch_writable(&mut self, id: ConnId) {
         if let Some(slot) = self.slab.get_mut(id)
             && !slot.watches_writable
         {
@@ -295,9 +269,9 @@ impl<N: Net, S> Core<N, S> {
 }
 
 #[inline]
-fn count_write(counters: &Counters, bytes: usize) {
-    counters.writes.add(1);
-    counters.bytes_out.add(bytes as u64);
+pub(super) fn count_writes(counters: &Counters, calls: u64, bytes: u64) {
+    counters.writes.add(calls);
+    counters.bytes_out.add(bytes);
 }
 
 /// One write of the first parts; how many bytes that offered.

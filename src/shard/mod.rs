@@ -15,6 +15,7 @@ mod accepting;
 mod addresses;
 mod core;
 mod defaults;
+mod fanout;
 pub mod group;
 mod leaving;
 pub mod net;
@@ -38,7 +39,7 @@ pub use self::{
     mailbox::{Command, Post},
     net::Net,
     os::private_tables,
-    peers::{Dial, Peer, Peers, Published},
+    peers::{Dial, Peer, Peers},
     reactor::{Limits, Place, Reactor},
     slab::ConnId,
     sockets::SocketOptions,

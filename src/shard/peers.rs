@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::core::{Core, Slot};
 use super::net::Net;
 use super::slab::ConnId;
-use crate::conn::{Admission, Block, Conn, ConnectFault, Gear, Sender, Shared, Upgrade};
+use crate::conn::{Block, Conn, ConnectFault, Gear, Sender, Shared, Upgrade};
 
 /// One connection in a hook.
 #[derive(Debug)]
@@ -44,19 +44,6 @@ pub struct Dial {
     pub upgrade: Rc<Upgrade>,
 }
 
-/// What became of shared frames for one member.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Published {
-    /// The socket took all of it.
-    Sent,
-    /// A reference is kept until the socket takes the rest.
-    Queued,
-    /// The member was over its water mark and is being closed.
-    Slow,
-    /// It is closing or gone.
-    Gone,
-}
-
 /// Every connection of the shard.
 pub struct Peers<'a, N: Net, S> {
     pub(super) core: &'a mut Core<N, S>,
@@ -80,22 +67,12 @@ impl<N: Net, S> Peers<'_, N, S> {
         Shared::new(Arc::clone(block), self.core.gear.shared())
     }
 
-    /// Sends shared frames of so many messages to one member: straight from where they lie, keeping
-    /// a reference only for what its socket does not take.
-    pub fn publish(&mut self, id: ConnId, shared: &Shared, messages: u32) -> Published {
+    /// Sends shared frames of so many messages to a run of members: straight from where they lie,
+    /// keeping a reference only for what a socket does not take. `None` is nobody, and who is gone
+    /// or closing gets nothing; who is over its water mark is closed.
+    pub fn publish(&mut self, to: &[Option<ConnId>], shared: &Shared, messages: u32) {
         self.core.turn_to(ConnId::NONE);
-        let core = &mut *self.core;
-        let Some(slot) = core.slab.get_mut(id) else { return Published::Gone };
-        match slot.conn.admit(shared.bytes().len(), &mut core.gear) {
-            Admission::Closed => return Published::Gone,
-            Admission::Slow => {
-                core.flush(id, None);
-                return Published::Slow;
-            }
-            Admission::Taken => {}
-        }
-        core.counters().messages_out.add(messages.into());
-        if core.write_shared(id, shared) { Published::Sent } else { Published::Queued }
+        self.core.publish(to, shared, messages);
     }
 
     /// Reads from it again.

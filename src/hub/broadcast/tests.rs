@@ -51,17 +51,19 @@ impl Reach<u32, Arc<Block>> for Port<'_> {
         Arc::clone(block)
     }
 
-    fn publish(&mut self, to: u32, block: &Arc<Block>, messages: u32) {
-        let got = self.got.entry(to).or_default();
-        let before = got.len();
-        let mut rest = block.bytes();
-        while let Some(header) = frame_at(rest) {
-            let (payload, after) = rest[header.0..].split_at(header.1);
-            let word = |at: usize| u32::from_be_bytes(payload[at..at + 4].try_into().unwrap());
-            got.push([word(0), word(4)]);
-            rest = after;
+    fn publish(&mut self, to: &[Option<u32>], block: &Arc<Block>, messages: u32) {
+        for member in to.iter().flatten() {
+            let got = self.got.entry(*member).or_default();
+            let before = got.len();
+            let mut rest = block.bytes();
+            while let Some(header) = frame_at(rest) {
+                let (payload, after) = rest[header.0..].split_at(header.1);
+                let word = |at: usize| u32::from_be_bytes(payload[at..at + 4].try_into().unwrap());
+                got.push([word(0), word(4)]);
+                rest = after;
+            }
+            assert_eq!(got.len() - before, messages as usize);
         }
-        assert_eq!(got.len() - before, messages as usize);
     }
 
     fn moved(&mut self, member: u32, place: u32) {
