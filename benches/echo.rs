@@ -2,7 +2,7 @@
 //!
 //! `naive` is what a first try looks like: a thread for each connection, a blocking library, one
 //! write for each message. Both are driven by the same client on the same bytes, so the client's
-//! share is in both figures. Wall time on a shared machine: for claims use `scripts/bench-echo`,
+//! share is in both figures. Wall time on a shared machine: for claims use `scripts/bench-peers`,
 //! which reads the server's own CPU time.
 
 #![allow(clippy::unwrap_used, missing_docs)]

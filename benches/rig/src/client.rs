@@ -1,23 +1,18 @@
 //! The closed loop: N connections on one thread, each with one batch on the way.
 
-use crate::cpu;
-use crate::frames::{self, Message};
+use crate::connection::{self, PATIENCE};
+use crate::frames::Message;
+use crate::measured::Tally;
 use crate::options::Options;
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 use std::error::Error;
 use std::io::{self, Read, Write};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// Bytes read at once; the answers are counted, never kept.
 const BUFFER: usize = 256 * 1024;
 const EVENTS: usize = 1024;
-/// Longest wait for an answer before and after the loop, and for an event in it.
-const PATIENCE: Duration = Duration::from_secs(10);
-
-/// What the server must show for the key below: 20 bytes of SHA-1 (RFC 6455 1.3).
-const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
-const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 
 struct Peer {
     stream: TcpStream,
@@ -35,48 +30,28 @@ struct Batch {
     messages: u64,
 }
 
-/// The measured window, closed at both ends.
-#[derive(Default)]
-struct Tally {
-    total: u64,
-    from: Option<Mark>,
-    to: Option<Mark>,
-}
-
-struct Mark {
-    at: Instant,
-    total: u64,
-    server_ns: u64,
-    client_ns: u64,
-}
-
-/// Runs the client once and prints its figures as one line of JSON.
+/// Runs the loop once and prints its figures as one line of JSON.
 ///
 /// # Errors
 /// When the server can't be reached, stops answering, or answers wrongly.
-pub fn run(args: impl Iterator<Item = String>) -> Result<(), Box<dyn Error>> {
-    let options = Options::parse(args)?;
-    let message = Message::new(&options, 1);
-    let (mut peers, reply_len) = connect_all(&options, &message)?;
-    let mut wire = Vec::new();
-    for seed in 0..options.in_flight as u64 {
-        wire.extend_from_slice(&Message::new(&options, seed + 2).wire);
-    }
+pub fn run(options: &Options) -> Result<(), Box<dyn Error>> {
+    let message = Message::new(options, 1);
+    let (mut peers, reply_len) = connect_all(options, &message)?;
     let batch = Batch {
-        wire,
+        wire: Message::batch(options),
         reply_len: reply_len * options.in_flight,
         messages: options.in_flight as u64,
     };
     let mut tally = Tally::default();
-    drive(&options, &mut peers, &batch, &mut tally)?;
+    drive(options, &mut peers, &batch, &mut tally)?;
     let connections = peers.len() as u64;
     for peer in peers {
         let mut stream = std::net::TcpStream::from(peer.stream);
         stream.set_nonblocking(false)?;
-        exchange(&mut stream, &options, &message)?;
+        connection::exchange(&mut stream, options, &message)?;
     }
     // The two exchanges outside the loop are messages too: a count of system calls needs all.
-    print(&tally, tally.total + 2 * connections);
+    tally.print(2 * connections);
     Ok(())
 }
 
@@ -85,68 +60,13 @@ fn connect_all(options: &Options, message: &Message) -> Result<(Vec<Peer>, usize
     let mut reply_len = 0;
     let mut peers = Vec::with_capacity(options.connections);
     for _ in 0..options.connections {
-        let mut stream = std::net::TcpStream::connect_timeout(&options.addr, PATIENCE)?;
-        stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
-        stream.set_write_timeout(Some(PATIENCE))?;
-        if let Some(path) = &options.path {
-            upgrade(&mut stream, options, path)?;
-        }
-        reply_len = exchange(&mut stream, options, message)?;
+        let mut stream = connection::open(options)?;
+        reply_len = connection::exchange(&mut stream, options, message)?;
         stream.set_nonblocking(true)?;
         let stream = TcpStream::from_std(stream);
         peers.push(Peer { stream, sent: 0, received: 0, idle: true });
     }
     Ok((peers, reply_len))
-}
-
-fn upgrade(
-    stream: &mut std::net::TcpStream,
-    options: &Options,
-    path: &str,
-) -> Result<(), Box<dyn Error>> {
-    write!(
-        stream,
-        "GET {path} HTTP/1.1\r\nHost: {}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-         Sec-WebSocket-Key: {KEY}\r\nSec-WebSocket-Version: 13\r\n\r\n",
-        options.addr
-    )?;
-    let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
-        let mut byte = [0];
-        stream.read_exact(&mut byte)?;
-        head.push(byte[0]);
-    }
-    let head = String::from_utf8_lossy(&head);
-    if head.starts_with("HTTP/1.1 101") && head.contains(ACCEPT) {
-        return Ok(());
-    }
-    Err(format!("the server refused the upgrade: {head}").into())
-}
-
-/// One message and its answer, compared; returns the answer's bytes on the wire. A message larger
-/// than both socket buffers would block a writer that does not read: it is sent from a thread.
-fn exchange(
-    stream: &mut std::net::TcpStream,
-    options: &Options,
-    message: &Message,
-) -> io::Result<usize> {
-    let mut writer = stream.try_clone()?;
-    std::thread::scope(|scope| {
-        let sending = scope.spawn(move || writer.write_all(&message.wire));
-        let reply_len = if options.path.is_some() {
-            frames::expect_reply(stream, message)?
-        } else {
-            let mut back = vec![0; message.wire.len()];
-            stream.read_exact(&mut back)?;
-            if back != message.wire {
-                return Err(io::Error::other("the answer is wrong: its bytes differ"));
-            }
-            back.len()
-        };
-        sending.join().map_err(|_| io::Error::other("the sender failed"))??;
-        Ok(reply_len)
-    })
 }
 
 fn drive(
@@ -163,25 +83,13 @@ fn drive(
         poll.registry().register(&mut peer.stream, Token(at), interest)?;
     }
     let start = Instant::now();
-    let mut stopping = false;
     let mut busy = peers.len();
     for peer in peers.iter_mut() {
         peer.idle = false;
         send(peer, batch)?;
     }
     while busy > 0 {
-        let now = Instant::now();
-        if tally.from.is_none() && now >= start + options.warmup {
-            tally.from = Some(mark(options, now, tally.total)?);
-        }
-        if !stopping {
-            let full = options.messages.is_some_and(|limit| tally.total >= limit);
-            let over = now >= start + options.warmup + options.window;
-            stopping = full || (over && options.messages.is_none());
-            if stopping {
-                tally.to = Some(mark(options, now, tally.total)?);
-            }
-        }
+        let stopping = tally.tick(options, start)?;
         poll.poll(&mut events, Some(PATIENCE))?;
         if events.is_empty() {
             return Err(format!("{busy} connections got no answer for {PATIENCE:?}").into());
@@ -231,27 +139,4 @@ fn send(peer: &mut Peer, batch: &Batch) -> io::Result<()> {
         }
     }
     Ok(())
-}
-
-fn mark(options: &Options, at: Instant, total: u64) -> io::Result<Mark> {
-    let server_ns = match options.server_pid {
-        Some(pid) => cpu::nanoseconds(&pid.to_string())?,
-        None => 0,
-    };
-    Ok(Mark { at, total, server_ns, client_ns: cpu::nanoseconds("self")? })
-}
-
-/// `total` counts every message since the first connection; the rest is of the window.
-fn print(tally: &Tally, total: u64) {
-    let (Some(from), Some(to)) = (&tally.from, &tally.to) else {
-        println!("{{\"total\":{total}}}");
-        return;
-    };
-    println!(
-        "{{\"messages\":{},\"seconds\":{:.6},\"server_ns\":{},\"client_ns\":{},\"total\":{total}}}",
-        to.total - from.total,
-        (to.at - from.at).as_secs_f64(),
-        to.server_ns - from.server_ns,
-        to.client_ns - from.client_ns,
-    );
 }

@@ -33,6 +33,11 @@ impl Message {
         }
         Self { wire, payload, opcode }
     }
+
+    /// The bytes of as many messages as are to be in flight, each with its own masking keys.
+    pub fn batch(options: &Options) -> Vec<u8> {
+        (0..options.in_flight as u64).flat_map(|seed| Self::new(options, seed + 2).wire).collect()
+    }
 }
 
 /// splitmix64: masking keys need to be unlike, not secret, against a server of one's own.
@@ -119,4 +124,17 @@ pub fn expect_reply(from: &mut impl Read, sent: &Message) -> io::Result<usize> {
         }
     }
     if payload == sent.payload { Ok(wire) } else { wrong("its payload differs".into()) }
+}
+
+/// Reads as many bytes as were sent, which must be the same; returns their number.
+///
+/// # Errors
+/// When they differ.
+pub fn expect_same(from: &mut impl Read, sent: &Message) -> io::Result<usize> {
+    let mut back = vec![0; sent.wire.len()];
+    from.read_exact(&mut back)?;
+    if back == sent.wire {
+        return Ok(back.len());
+    }
+    Err(io::Error::other("the answer is wrong: its bytes differ"))
 }

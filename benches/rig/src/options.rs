@@ -1,4 +1,4 @@
-//! The rig's command line. Only `scripts/bench-echo` writes it, so it is plain pairs.
+//! The rig's command line. Only `scripts/bench-peers` writes it, so it is plain pairs.
 
 use std::error::Error;
 use std::net::SocketAddr;
@@ -9,7 +9,7 @@ use std::time::Duration;
 pub const USAGE: &str = "usage: rig raw [--listen ADDR]
        rig client ws://ADDR[/PATH] | tcp://ADDR [--connections N] [--in-flight K] [--size BYTES]
            [--fragments N] [--payload binary|ascii|letters] [--warmup-ms MS] [--window-ms MS]
-           [--messages N] [--server-pid PID]";
+           [--messages N] [--server-pid PID] [--mode echo|broadcast|hold]";
 
 /// What a message holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +20,17 @@ pub enum Payload {
     Ascii,
     /// Text of two-byte characters, which has none.
     Letters,
+}
+
+/// What the connections do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Each sends and awaits its own messages.
+    Echo,
+    /// The first publishes, and all await what it published.
+    Broadcast,
+    /// Each sends one message, then all are idle and the server's memory is read.
+    Hold,
 }
 
 /// One run of the client.
@@ -45,8 +56,10 @@ pub struct Options {
     pub window: Duration,
     /// Ends after this many messages in all, whatever the time.
     pub messages: Option<u64>,
-    /// Whose processor time is read at both ends of the window.
+    /// Whose processor time is read at both ends of the window, or whose memory.
     pub server_pid: Option<u32>,
+    /// What the connections do.
+    pub mode: Mode,
 }
 
 impl Options {
@@ -69,6 +82,7 @@ impl Options {
             window: Duration::from_secs(1),
             messages: None,
             server_pid: None,
+            mode: Mode::Echo,
         };
         while let Some(flag) = args.next() {
             let value = args.next().ok_or_else(|| format!("{flag} needs a value"))?;
@@ -93,6 +107,14 @@ impl Options {
             "--window-ms" => self.window = Duration::from_millis(number(flag, value)?),
             "--messages" => self.messages = Some(number(flag, value)?),
             "--server-pid" => self.server_pid = Some(number(flag, value)?),
+            "--mode" => {
+                self.mode = match value {
+                    "echo" => Mode::Echo,
+                    "broadcast" => Mode::Broadcast,
+                    "hold" => Mode::Hold,
+                    _ => return Err(format!("--mode {value} is none\n{USAGE}").into()),
+                }
+            }
             "--payload" => {
                 self.payload = match value {
                     "binary" => Payload::Binary,

@@ -1,7 +1,8 @@
 //! A TCP echo on one thread: edge-triggered epoll, one shared buffer, one read, one write.
 //!
 //! It stops after a short read, as the servers it is compared with may, and keeps what the socket
-//! did not take. It does nothing else: no limits, no timers, no framing.
+//! did not take. On a second port it is a relay: one read, and one write of the same bytes to each
+//! connection there. It does nothing else: no limits, no timers, no framing.
 
 use crate::options::USAGE;
 use mio::event::Event;
@@ -15,13 +16,16 @@ use std::net::SocketAddr;
 const BUFFER: usize = 128 * 1024;
 /// Events taken in one turn.
 const EVENTS: usize = 1024;
-const LISTENER: Token = Token(usize::MAX);
+const ECHO: Token = Token(usize::MAX);
+const RELAY: Token = Token(usize::MAX - 1);
 
 struct Peer {
     stream: TcpStream,
     /// What the socket did not take, and how much of it since; nothing is read while there is some.
     owed: Vec<u8>,
     paid: usize,
+    /// What it sends goes to everyone of its kind.
+    relay: bool,
 }
 
 /// Serves until it is killed.
@@ -34,10 +38,13 @@ pub fn serve(mut args: impl Iterator<Item = String>) -> Result<(), Box<dyn Error
         (Some("--listen"), Some(addr)) => addr.parse()?,
         _ => return Err(USAGE.into()),
     };
-    let mut listener = TcpListener::bind(addr)?;
     let mut poll = Poll::new()?;
-    poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
-    println!("listening on tcp://{}", listener.local_addr()?);
+    let mut echo_at = TcpListener::bind(addr)?;
+    let mut relay_at = TcpListener::bind(SocketAddr::new(addr.ip(), 0))?;
+    poll.registry().register(&mut echo_at, ECHO, Interest::READABLE)?;
+    poll.registry().register(&mut relay_at, RELAY, Interest::READABLE)?;
+    println!("relaying on tcp://{}", relay_at.local_addr()?);
+    println!("listening on tcp://{}", echo_at.local_addr()?);
 
     let mut events = Events::with_capacity(EVENTS);
     let mut peers: Vec<Option<Peer>> = Vec::new();
@@ -49,15 +56,24 @@ pub fn serve(mut args: impl Iterator<Item = String>) -> Result<(), Box<dyn Error
             done => done?,
         }
         for event in &events {
-            if event.token() == LISTENER {
-                accept(&listener, poll.registry(), &mut peers)?;
-                continue;
-            }
-            let Some(slot) = peers.get_mut(event.token().0) else { continue };
-            if let Some(peer) = slot
-                && !matches!(echo(peer, event, &mut buffer), Ok(true))
-            {
-                *slot = None;
+            let at = match event.token() {
+                ECHO => {
+                    accept(&echo_at, false, poll.registry(), &mut peers)?;
+                    continue;
+                }
+                RELAY => {
+                    accept(&relay_at, true, poll.registry(), &mut peers)?;
+                    continue;
+                }
+                Token(at) => at,
+            };
+            let open = match peers.get_mut(at) {
+                Some(Some(peer)) if peer.relay => relay(&mut peers, at, event, &mut buffer),
+                Some(Some(peer)) => echo(peer, event, &mut buffer),
+                _ => continue,
+            };
+            if !matches!(open, Ok(true)) {
+                peers[at] = None;
             }
         }
     }
@@ -65,6 +81,7 @@ pub fn serve(mut args: impl Iterator<Item = String>) -> Result<(), Box<dyn Error
 
 fn accept(
     listener: &TcpListener,
+    relay: bool,
     registry: &Registry,
     peers: &mut Vec<Option<Peer>>,
 ) -> io::Result<()> {
@@ -78,7 +95,7 @@ fn accept(
                 }
                 let interest = Interest::READABLE | Interest::WRITABLE;
                 registry.register(&mut stream, Token(free), interest)?;
-                peers[free] = Some(Peer { stream, owed: Vec::new(), paid: 0 });
+                peers[free] = Some(Peer { stream, owed: Vec::new(), paid: 0, relay });
             }
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Ok(()),
             Err(e) => return Err(e),
@@ -86,15 +103,58 @@ fn accept(
     }
 }
 
-/// One turn of one connection; whether it stays open.
-fn echo(peer: &mut Peer, event: &Event, buffer: &mut [u8]) -> io::Result<bool> {
-    if !peer.owed.is_empty() {
-        peer.paid += write(&mut peer.stream, &peer.owed[peer.paid..])?;
-        if peer.paid < peer.owed.len() {
+impl Peer {
+    /// Writes what is owed; whether nothing is left.
+    fn pay(&mut self) -> io::Result<bool> {
+        if self.owed.is_empty() {
             return Ok(true);
         }
-        peer.owed.clear();
-        peer.paid = 0;
+        self.paid += write(&mut self.stream, &self.owed[self.paid..])?;
+        if self.paid < self.owed.len() {
+            return Ok(false);
+        }
+        self.owed.clear();
+        self.paid = 0;
+        Ok(true)
+    }
+}
+
+/// One turn of a connection of the relay; whether it stays open.
+fn relay(
+    peers: &mut [Option<Peer>],
+    at: usize,
+    event: &Event,
+    buffer: &mut [u8],
+) -> io::Result<bool> {
+    sender(peers, at)?.pay()?;
+    if !event.is_readable() {
+        return Ok(true);
+    }
+    loop {
+        let n = match sender(peers, at)?.stream.read(buffer) {
+            Ok(0) => return Ok(false),
+            Ok(n) => n,
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Ok(true),
+            Err(e) => return Err(e),
+        };
+        for peer in peers.iter_mut().flatten().filter(|peer| peer.relay) {
+            let taken = if peer.pay()? { write(&mut peer.stream, &buffer[..n])? } else { 0 };
+            peer.owed.extend_from_slice(&buffer[taken..n]);
+        }
+        if n < buffer.len() && !event.is_read_closed() {
+            return Ok(true);
+        }
+    }
+}
+
+fn sender(peers: &mut [Option<Peer>], at: usize) -> io::Result<&mut Peer> {
+    peers[at].as_mut().ok_or_else(|| io::Error::other("the sender is gone"))
+}
+
+/// One turn of one connection of the echo; whether it stays open.
+fn echo(peer: &mut Peer, event: &Event, buffer: &mut [u8]) -> io::Result<bool> {
+    if !peer.pay()? {
+        return Ok(true);
     }
     loop {
         let n = match peer.stream.read(buffer) {

@@ -1,4 +1,4 @@
-//! Processor time of a process, user and system together, to the nanosecond.
+//! What a process has used: processor time and memory, as the kernel counts them.
 
 use std::fs;
 use std::io;
@@ -19,4 +19,19 @@ pub fn nanoseconds(pid: &str) -> io::Result<u64> {
             ran.ok_or_else(|| io::Error::other(format!("/proc/{pid}: schedstat is {line:?}")))?;
     }
     Ok(sum)
+}
+
+/// Bytes of memory that `pid` has for itself: anonymous pages that are resident.
+///
+/// `smaps_rollup` counts pages; `VmRSS` may be off by some hundred kilobytes, and holds the pages
+/// of the program's file as well.
+///
+/// # Errors
+/// When the process is gone or another user's.
+pub fn anonymous_bytes(pid: u32) -> io::Result<u64> {
+    let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))?;
+    let line = rollup.lines().find_map(|line| line.strip_prefix("Anonymous:"));
+    let kib = line.and_then(|rest| rest.split_ascii_whitespace().next()?.parse::<u64>().ok());
+    kib.map(|kib| kib * 1024)
+        .ok_or_else(|| io::Error::other(format!("/proc/{pid}/smaps_rollup has no Anonymous line")))
 }

@@ -1,0 +1,73 @@
+//! What a run gives: counts and processor time between two marks, printed as one line of JSON.
+
+use crate::options::Options;
+use crate::proc;
+use std::io;
+use std::time::Instant;
+
+/// The measured window, closed at both ends.
+#[derive(Default)]
+pub struct Tally {
+    /// Messages answered (or deliveries made) since the loop began.
+    pub total: u64,
+    from: Option<Mark>,
+    to: Option<Mark>,
+}
+
+struct Mark {
+    at: Instant,
+    total: u64,
+    server_ns: u64,
+    client_ns: u64,
+}
+
+impl Tally {
+    /// Opens and closes the window when its time has come; whether the loop is to stop.
+    ///
+    /// # Errors
+    /// When a processor time can't be read.
+    pub fn tick(&mut self, options: &Options, start: Instant) -> io::Result<bool> {
+        let now = Instant::now();
+        if self.from.is_none() && now >= start + options.warmup {
+            self.from = Some(self.mark(options, now)?);
+        }
+        let stop = match options.messages {
+            Some(limit) => self.total >= limit,
+            // A window without a message tells nothing: it is kept open for the first.
+            None => {
+                now >= start + options.warmup + options.window
+                    && self.from.as_ref().is_some_and(|from| self.total > from.total)
+            }
+        };
+        if stop && self.to.is_none() {
+            self.to = Some(self.mark(options, now)?);
+        }
+        Ok(stop)
+    }
+
+    fn mark(&self, options: &Options, at: Instant) -> io::Result<Mark> {
+        let server_ns = match options.server_pid {
+            Some(pid) => proc::nanoseconds(&pid.to_string())?,
+            None => 0,
+        };
+        Ok(Mark { at, total: self.total, server_ns, client_ns: proc::nanoseconds("self")? })
+    }
+
+    /// Prints the window's figures. `outside` messages were exchanged beside the loop: a count of
+    /// system calls needs all.
+    pub fn print(&self, outside: u64) {
+        let total = self.total + outside;
+        let (Some(from), Some(to)) = (&self.from, &self.to) else {
+            println!("{{\"total\":{total}}}");
+            return;
+        };
+        println!(
+            "{{\"messages\":{},\"seconds\":{:.6},\"server_ns\":{},\"client_ns\":{},\
+             \"total\":{total}}}",
+            to.total - from.total,
+            (to.at - from.at).as_secs_f64(),
+            to.server_ns - from.server_ns,
+            to.client_ns - from.client_ns,
+        );
+    }
+}
