@@ -4,6 +4,7 @@
 //! connections, memory) is worked out by [`Config::plan`] from a [`Machine`] that the caller fills.
 
 mod error;
+mod machine;
 mod options;
 mod plan;
 mod units;
@@ -12,8 +13,9 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 pub use error::ConfigError;
+pub use machine::{Machine, System, Use, reserved_descriptors};
 pub use options::Options;
-pub use plan::{Machine, Plan};
+pub use plan::Plan;
 pub use units::{parse_count, parse_duration, parse_size};
 
 use crate::limits::{self, MAX_SHARDS};
@@ -56,6 +58,9 @@ pub struct Config {
     pub handshake_timeout: Duration,
     /// From the last byte heard to the server's ping; `None`: no pings.
     pub ping_interval: Option<Duration>,
+    /// Pings that the shards of one core begin in a second at most: with more connections than that
+    /// allows the interval grows. `None`: never.
+    pub ping_rate: Option<u32>,
     /// From the server's ping to any byte.
     pub pong_timeout: Duration,
     /// From the last message to the close; `None`: never.
@@ -86,6 +91,7 @@ impl Default for Config {
             subprotocols: Vec::new(),
             handshake_timeout: limits::HANDSHAKE_TIMEOUT,
             ping_interval: Some(limits::PING_INTERVAL),
+            ping_rate: Some(limits::PINGS_PER_CORE),
             pong_timeout: limits::PONG_TIMEOUT,
             idle_timeout: None,
             close_timeout: limits::CLOSE_TIMEOUT,
@@ -197,6 +203,8 @@ impl Config {
         set_timeout(&mut self.drain_timeout, "--drain-timeout", raw.drain_timeout.as_deref())?;
         if let Some(text) = &raw.ping_interval {
             self.ping_interval = deadline("--ping-interval", text)?;
+            // Who asks for an interval gets it.
+            self.ping_rate = None;
         }
         if let Some(text) = &raw.idle_timeout {
             self.idle_timeout = deadline("--idle-timeout", text)?;

@@ -22,7 +22,7 @@ use crate::control::{self, Control, ControlError};
 use crate::hub::{Common, Hub, Mail};
 use crate::limits;
 use crate::shard::{
-    Addresses, Command, Counters, Group, Launch, Limits, Post, SocketOptions, Spec,
+    Addresses, Command, Counters, Group, Launch, Limits, PingPace, Post, SocketOptions, Spec,
     default_settings,
 };
 
@@ -350,6 +350,7 @@ fn spec(config: &Config, plan: &Plan) -> Spec {
             group_connections: plan.max_connections,
             shard_connections: plan.per_shard,
             buffered: plan.max_buffered,
+            pings: config.ping_interval.zip(plan.pings_per_shard).map(pace),
             addresses: config.max_per_address.map(|limit| Arc::new(Addresses::new(limit))),
             accepts_per_turn: limits::ACCEPTS_PER_TURN,
             mails_per_turn: limits::MAILS_PER_TURN,
@@ -364,6 +365,10 @@ fn spec(config: &Config, plan: &Plan) -> Spec {
         mailbox: limits::MAILBOX,
         seed: None,
     }
+}
+
+fn pace((interval, per_second): (Duration, u32)) -> PingPace {
+    PingPace { interval, per_second }
 }
 
 /// The cause of a failed start by what the system said of it.

@@ -21,7 +21,7 @@ use net::{SimNet, Turn, run};
 use plimsoll::conn::{Settings, Side, Tally};
 use plimsoll::hub::{Common, Hub};
 use plimsoll::limits;
-use plimsoll::shard::{App, Counters, Limits, Place, Post, Reactor, default_settings};
+use plimsoll::shard::{App, Counters, Limits, PingPace, Place, Post, Reactor, default_settings};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use talker::{Plan, Report, Talker};
@@ -43,6 +43,7 @@ fn loop_limits() -> Limits {
         shard_connections: 100_000,
         buffered: limits::MAX_BUFFERED,
         addresses: None,
+        pings: None,
         accepts_per_turn: 16,
         mails_per_turn: 2,
         read_buffer: 16 * 1024,
@@ -63,6 +64,18 @@ fn servers_of<A: App>(
     mailbox: usize,
     app: impl Fn(usize) -> A,
 ) -> (Vec<Reactor<SimNet, A>>, Numbers) {
+    servers_under(world, shards, mailbox, app, &settings(Side::Server), &loop_limits())
+}
+
+/// Server shards of any App, under any bounds.
+fn servers_under<A: App>(
+    world: &Shared,
+    shards: usize,
+    mailbox: usize,
+    app: impl Fn(usize) -> A,
+    settings: &Settings,
+    limits: &Limits,
+) -> (Vec<Reactor<SimNet, A>>, Numbers) {
     let counters: Arc<[Counters]> = (0..shards).map(|_| Counters::default()).collect();
     let (nets, wakers): (Vec<_>, _) = (0..shards).map(|shard| SimNet::new(world, shard)).unzip();
     let (post, blocks) = (Post::new(mailbox, wakers), Tally::default());
@@ -70,8 +83,8 @@ fn servers_of<A: App>(
         let (counters, blocks) = (Arc::clone(&counters), blocks.clone());
         let place = Place { index, post: post.clone(), counters, blocks };
         let seed = Some(index as u64);
-        let settings = settings(Side::Server);
-        let mut reactor = Reactor::new(net, app(index), settings, loop_limits(), place, seed);
+        let (settings, limits) = (settings.clone(), limits.clone());
+        let mut reactor = Reactor::new(net, app(index), settings, limits, place, seed);
         reactor.listen().unwrap();
         reactor
     });
@@ -445,6 +458,50 @@ fn a_full_descriptor_table_recovers() {
         assert_eq!(left, 20);
         assert_eq!(numbers.connections(), 0);
     });
+}
+
+/// A crowd is pinged no faster than the pace allows, and those who are left of it as often as was
+/// wished for.
+#[test]
+fn pings_slow_down_for_a_crowd_and_only_for_it() {
+    let weather = Weather { delay: (1, 50), room: (1000, 1000), batch: 1000, table: usize::MAX };
+    let world = World::new(1, Some(weather));
+    let second = Duration::from_secs(1);
+    let ping_interval = Some(second);
+    let settings = Settings { ping_interval, pong_timeout: second, ..settings(Side::Server) };
+    // 200 connections: one ping in 4 s for each. 20: the interval that was wished for.
+    let pings = Some(PingPace { interval: second, per_second: 50 });
+    let limits = Limits { pings, ..loop_limits() };
+    let app = |_| Throttle::default();
+    let (mut servers, numbers) = servers_under(&world, 1, 4, app, &settings, &limits);
+    let plan = Plan {
+        path: "/",
+        connections: 20,
+        messages: 0,
+        window: 1,
+        sizes: vec![1],
+        gap: Duration::ZERO,
+        broadcast: false,
+        stays: true,
+    };
+    let (mut client, _) = client(&world, 1, plan);
+    let mut silent: Vec<_> = (0..180).map(|_| Raw::dial(&world, REQUEST.to_vec())).collect();
+    let mut clients = [&mut client];
+    let mut shards = turns(&mut servers, &mut clients);
+    let mut until = |seconds| {
+        let end = Duration::from_secs(seconds);
+        let act = |world: &Shared| act_all(&mut silent, world);
+        run(&world, &mut shards, act, |world| world.borrow().now >= end);
+        numbers.sum(|c| c.pings_out.get())
+    };
+    assert_eq!(until(4), 0, "nobody has been silent for 4 s yet");
+    assert_eq!(numbers.connections(), 200);
+    assert_eq!(until(5), 200, "everybody, once");
+    // Most answered nothing, and are gone a second after their ping.
+    let before = until(20);
+    assert_eq!((numbers.ends("pong_timeout"), numbers.connections()), (180, 20));
+    let one_each_second = until(30) - before;
+    assert!((100..=200).contains(&one_each_second), "{one_each_second} in 10 s");
 }
 
 /// Hundreds leave at one blow, by FIN and by reset, while others come in: those are served at once,

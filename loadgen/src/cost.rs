@@ -27,6 +27,19 @@ pub struct GeneratorHealth {
     pub threads: Vec<ThreadUse>,
     /// Length of the window.
     pub wall: Duration,
+    /// What it cost to connect.
+    pub setup: Setup,
+}
+
+/// One side from before the first connection until all are established.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Setup {
+    /// CPU time, all threads together.
+    pub cpu: Duration,
+    /// Resident bytes of its process before.
+    pub rss_idle: u64,
+    /// Resident bytes of its process with all connections established and no message sent.
+    pub rss_connected: u64,
 }
 
 /// One thread in the measured window.
@@ -49,10 +62,8 @@ pub struct ServerCost {
     pub pid: u32,
     /// CPU time in the measured window, all its threads together.
     pub cpu: Duration,
-    /// Resident bytes before the first connection. Embedded: of the whole process.
-    pub rss_idle: u64,
-    /// Resident bytes with all connections established and before the first message.
-    pub rss_connected: u64,
+    /// What it cost to be connected to. Embedded: the bytes are those of the whole process.
+    pub setup: Setup,
     /// Resident bytes at the end of the measured window.
     pub rss_after: u64,
     /// Whether the resident bytes are those of generator and server together.
@@ -101,6 +112,8 @@ pub struct CostError {
 #[derive(Debug)]
 pub struct Watch {
     server: Option<Server>,
+    /// Of the generator; its CPU until it is connected is what it was before.
+    setup: Setup,
     window: Option<Window>,
 }
 
@@ -108,9 +121,9 @@ pub struct Watch {
 struct Server {
     subject: Subject,
     process: PathBuf,
-    rss_idle: u64,
+    cpu_idle: CpuSample,
+    setup: Setup,
     kernel_idle: KernelMemory,
-    rss_connected: u64,
     kernel: KernelGrowth,
 }
 
@@ -150,6 +163,20 @@ impl CpuSample {
 }
 
 impl Server {
+    fn idle(subject: Subject, process: PathBuf) -> std::io::Result<Self> {
+        let mut server = Self {
+            subject,
+            process,
+            cpu_idle: CpuSample { living: Duration::ZERO, ever: Duration::ZERO },
+            setup: Setup::default(),
+            kernel_idle: KernelMemory::now(),
+            kernel: KernelGrowth::default(),
+        };
+        server.setup.rss_idle = proc::resident_bytes(&server.process)?;
+        server.cpu_idle = server.cpu()?;
+        Ok(server)
+    }
+
     fn cpu(&self) -> std::io::Result<CpuSample> {
         let (prefix, ever) = match self.subject {
             Subject::Process(_) => ("", proc::cpu_in_ticks(&self.process)?),
@@ -169,19 +196,20 @@ impl Watch {
                 Subject::Embedded => std::process::id(),
             };
             let process = PathBuf::from(format!("/proc/{pid}"));
-            let rss_idle =
-                proc::resident_bytes(&process).map_err(|error| CostError { pid, error })?;
-            let kernel_idle = KernelMemory::now();
-            let kernel = KernelGrowth::default();
-            Ok(Server { subject, process, rss_idle, kernel_idle, rss_connected: 0, kernel })
+            Server::idle(subject, process).map_err(|error| CostError { pid, error })
         });
-        Ok(Self { server: server.transpose()?, window: None })
+        let setup = Setup { cpu: own_cpu(), rss_idle: own_bytes(), rss_connected: 0 };
+        Ok(Self { server: server.transpose()?, setup, window: None })
     }
 
     /// Every connection is established, no message is sent yet.
     pub fn connected(&mut self) {
+        self.setup.cpu = own_cpu().saturating_sub(self.setup.cpu);
+        self.setup.rss_connected = own_bytes();
         if let Some(server) = &mut self.server {
-            server.rss_connected = proc::resident_bytes(&server.process).unwrap_or(0);
+            let cpu = server.cpu().map_or(Duration::ZERO, |now| server.cpu_idle.until(now));
+            let rss_connected = proc::resident_bytes(&server.process).unwrap_or(0);
+            server.setup = Setup { cpu, rss_connected, ..server.setup };
             server.kernel = server.kernel_idle.growth_to(KernelMemory::now());
         }
     }
@@ -226,7 +254,8 @@ impl Watch {
                 waited: thread.waited.saturating_sub(waited),
             }
         });
-        let health = GeneratorHealth { threads: threads.collect(), wall: end.wall };
+        let health =
+            GeneratorHealth { threads: threads.collect(), wall: end.wall, setup: self.setup };
         let cost =
             self.server.zip(begin).zip(end.server).map(|((server, begin), after)| ServerCost {
                 pid: match server.subject {
@@ -234,8 +263,7 @@ impl Watch {
                     Subject::Embedded => std::process::id(),
                 },
                 cpu: begin.until(after),
-                rss_idle: server.rss_idle,
-                rss_connected: server.rss_connected,
+                setup: server.setup,
                 rss_after: end.rss,
                 shared_process: server.subject == Subject::Embedded,
                 kernel: server.kernel,
@@ -246,6 +274,14 @@ impl Watch {
 
 fn own_threads() -> Vec<ThreadSample> {
     proc::threads(Path::new("/proc/self"), GENERATOR_THREADS).unwrap_or_default()
+}
+
+fn own_cpu() -> Duration {
+    own_threads().iter().map(|thread| thread.cpu).sum()
+}
+
+fn own_bytes() -> u64 {
+    proc::resident_bytes(Path::new("/proc/self")).unwrap_or(0)
 }
 
 impl GeneratorHealth {
@@ -294,12 +330,20 @@ impl GeneratorHealth {
     }
 }
 
+impl Setup {
+    /// Growth of resident memory for each of `established`, in bytes. `None` without connections,
+    /// or if memory could not be read.
+    pub fn bytes_per_connection(&self, established: u64) -> Option<f64> {
+        let growth = self.rss_connected.saturating_sub(self.rss_idle);
+        (established > 0 && self.rss_connected > 0).then(|| growth as f64 / established as f64)
+    }
+}
+
 impl ServerCost {
     /// Growth of resident memory from idle to connected for each of `established`, in bytes. `None`
     /// without connections, or if memory could not be read.
     pub fn bytes_per_connection(&self, established: u64) -> Option<f64> {
-        let growth = self.rss_connected.saturating_sub(self.rss_idle);
-        (established > 0 && self.rss_connected > 0).then(|| growth as f64 / established as f64)
+        self.setup.bytes_per_connection(established)
     }
 }
 

@@ -28,6 +28,7 @@ mod inflight;
 pub mod interrupt;
 pub mod judge;
 pub mod measure;
+pub mod memory;
 mod payload;
 pub mod progress;
 pub mod report;

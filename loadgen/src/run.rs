@@ -9,7 +9,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use plimsoll::config::{Config, ConfigError, Threads};
+use plimsoll::config::{Config, ConfigError, Machine, Threads};
 use plimsoll::limits;
 use plimsoll::server::{StartError, this_machine};
 use plimsoll::wire::handshake::BadRequest;
@@ -17,6 +17,7 @@ use plimsoll::wire::handshake::BadRequest;
 use crate::cli::plan::{Plan, Target};
 use crate::cost::CostError;
 use crate::measure::Outcome;
+use crate::memory::{self, MemoryError};
 use crate::progress::LiveCell;
 use crate::shards::{self, ShardsError};
 use crate::sources::SourcesError;
@@ -37,6 +38,12 @@ pub enum RunError {
     /// The upgrade request would be wrong.
     #[error(transparent)]
     Request(#[from] BadRequest),
+    /// The system cannot hold so many sockets.
+    #[error(transparent)]
+    System(ConfigError),
+    /// The machine's memory does not suffice.
+    #[error(transparent)]
+    Memory(#[from] MemoryError),
     /// The local ports do not suffice.
     #[error(transparent)]
     Sources(#[from] SourcesError),
@@ -90,6 +97,7 @@ pub fn run_until(plan: &Plan, stop: &AtomicBool) -> Result<Outcome, RunError> {
             (None, Some((config, server)))
         }
     };
+    check_machine(&machine, plan.connections, known)?;
     if !plan.quiet {
         // At once: a run that will be long, or fail, is easier to understand so.
         for note in &notes {
@@ -102,6 +110,20 @@ pub fn run_until(plan: &Plan, stop: &AtomicBool) -> Result<Outcome, RunError> {
     let nowhere = || RunError::Thread("neither a URL nor a server inside".to_owned());
     let to = known.or_else(|| fleet.server_address()).ok_or_else(nowhere)?;
     Lead { plan, task, to, notes, fleet, stop }.through(cells)
+}
+
+/// Whether the machine as a whole can hold the connections, and both ends of them where the server
+/// is on it too: `known` is where it is, if it is not inside.
+fn check_machine(
+    machine: &Machine,
+    connections: u32,
+    known: Option<SocketAddr>,
+) -> Result<(), RunError> {
+    let both = known.is_none_or(target::is_this_machine);
+    let sockets = u64::from(connections) * if both { 2 } else { 1 };
+    machine.hold("--connections", connections as usize, sockets).map_err(RunError::System)?;
+    memory::fit(connections, both, memory::available(machine.memory))?;
+    Ok(())
 }
 
 /// A server that holds what the run asks for.

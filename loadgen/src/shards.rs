@@ -2,6 +2,7 @@
 //!
 //! Each shard thread has a descriptor table of its own, so the limit holds per shard.
 
+use plimsoll::config::reserved_descriptors;
 use plimsoll::limits;
 
 /// Why the connections do not fit.
@@ -50,9 +51,6 @@ pub enum ShardsError {
     },
 }
 
-/// Descriptors of a table besides connections and wakers: poll, timer, the process's own files.
-const OWN_DESCRIPTORS: usize = 16;
-
 /// The generator's shards.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Shards {
@@ -87,7 +85,7 @@ pub(crate) fn plan(
     loop {
         let shards = plan_with(threads, cores, connections, limit, reserved)?;
         // Each table holds the wakers of all shards; a server inside has about as many.
-        let needed = 2 * shards.count + OWN_DESCRIPTORS;
+        let needed = reserved_descriptors(shards.count);
         if needed <= reserved {
             return Ok(shards);
         }
@@ -139,6 +137,7 @@ mod tests {
             (8, 3, 20_000, 3, false),
             (2, 100, 1_024, 2, false),
             (2, 10_000, 1_024, 11, true),
+            (2, 1_000_000, 20_000, 56, true),
             // 109 by the limit alone; but each table holds the wakers of all.
             (2, 100_000, 1_024, 136, true),
         ] {

@@ -3,23 +3,12 @@
 //! Each shard has a descriptor table of its own, so the limit of open files holds per shard: more
 //! connections than one table for each core can hold need more shards.
 
+use std::time::Duration;
+
 use super::error::ConfigError;
+use super::machine::{Machine, reserved_descriptors};
 use super::{Config, Threads};
 use crate::limits::{self, MAX_SHARDS};
-
-/// What the machine gives.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Machine {
-    /// Cores in the process's affinity mask; at least 1.
-    pub cores: usize,
-    /// Open files of one table: the hard limit, to which the soft one is raised.
-    pub open_files: u64,
-    /// Bytes of memory, if known.
-    pub memory: Option<u64>,
-    /// Whether each shard can have a descriptor table of its own. If not, all of them, and the rest
-    /// of the process, share one.
-    pub private_tables: bool,
-}
 
 /// What a server will do on a machine.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -32,6 +21,8 @@ pub struct Plan {
     pub per_shard: usize,
     /// Bytes held for peers by the whole server at most.
     pub max_buffered: usize,
+    /// Pings that one shard begins in a second at most; `None`: any number.
+    pub pings_per_shard: Option<u32>,
     /// What the log should say: shards that were added for their tables.
     pub note: Option<String>,
     /// What the log should warn of: shards that share one table.
@@ -50,23 +41,22 @@ impl Config {
     /// The open-file limit leaves no room, the connections asked for need more shards than there
     /// may be, or a single peer may hold more than all of them together.
     pub fn plan(&self, machine: &Machine) -> Result<Plan, ConfigError> {
-        let files = machine.open_files.min(MAX_TABLE) as usize;
-        let table = files.saturating_sub(limits::RESERVED_DESCRIPTORS);
-        let planned = (table as f64 * limits::PLANNED_SHARE) as usize;
-        if planned == 0 {
-            return Err(ConfigError::new(
-                "open-file limit",
-                &machine.open_files.to_string(),
-                format!("a shard keeps {} files for itself", limits::RESERVED_DESCRIPTORS),
-                "raise the hard limit (ulimit -Hn, LimitNOFILE=) to 1024 or more",
-            ));
+        if let Some(asked) = self.max_connections {
+            machine.hold("--max-connections", asked, asked as u64)?;
         }
-        let shards = self.shards(machine, table, planned)?;
+        let files = machine.open_files.min(MAX_TABLE) as usize;
+        let (shards, table, planned) = self.tables(machine, files)?;
         let tables = if machine.private_tables { shards } else { 1 };
         let max_connections = self.max_connections.unwrap_or(tables * planned);
         let added = machine.private_tables && self.threads == Threads::Auto;
-        let note = (added && shards > machine.cores.max(1))
-            .then(|| format!("open-file limit {files}: using {shards} shards"));
+        let more = added && shards > machine.cores.max(1);
+        let pings_per_shard = self.pings_per_shard(machine, shards);
+        let notes = [
+            more.then(|| format!("open-file limit {files}: using {shards} shards")),
+            self.stretched(pings_per_shard, shards),
+        ];
+        let notes: Vec<String> = notes.into_iter().flatten().collect();
+        let note = (!notes.is_empty()).then(|| notes.join("; "));
         let warning = (!machine.private_tables && shards > 1).then(|| {
             format!(
                 "this system gives shards no descriptor tables of their own (unshare is denied): \
@@ -79,8 +69,58 @@ impl Config {
             max_connections,
             per_shard: table.min(max_connections.saturating_add(HANDSHAKE_SLACK)),
             max_buffered: self.buffered(machine)?,
+            pings_per_shard,
             note,
             warning,
+        })
+    }
+
+    /// Shards, connections that one table can hold, and those that are planned for it. A table holds
+    /// the wakers of all shards: more of them leave it less room.
+    fn tables(
+        &self,
+        machine: &Machine,
+        files: usize,
+    ) -> Result<(usize, usize, usize), ConfigError> {
+        let mut reserved = limits::RESERVED_DESCRIPTORS;
+        loop {
+            let table = files.saturating_sub(reserved);
+            let planned = (table as f64 * limits::PLANNED_SHARE) as usize;
+            if planned == 0 {
+                return Err(ConfigError::new(
+                    "open-file limit",
+                    &machine.open_files.to_string(),
+                    format!("a shard keeps {reserved} files for itself"),
+                    "raise the hard limit (ulimit -Hn, LimitNOFILE=) to 1024 or more",
+                ));
+            }
+            let shards = self.shards(machine, table, planned)?;
+            let needed = reserved_descriptors(shards);
+            if needed <= reserved {
+                return Ok((shards, table, planned));
+            }
+            reserved = needed;
+        }
+    }
+
+    /// One shard's part of the pings that its core may begin.
+    fn pings_per_shard(&self, machine: &Machine, shards: usize) -> Option<u32> {
+        let cores = machine.cores.clamp(1, shards) as u32;
+        self.ping_rate.map(|rate| (rate.saturating_mul(cores) / shards as u32).max(1))
+    }
+
+    /// What to say when the connections that were asked for make the pings fewer.
+    fn stretched(&self, pings_per_shard: Option<u32>, shards: usize) -> Option<String> {
+        let (interval, asked) = (self.ping_interval?, self.max_connections?);
+        let rate = u64::from(pings_per_shard?) * shards as u64;
+        let full = Duration::from_secs((asked as u64).div_ceil(rate));
+        (full > interval).then(|| {
+            format!(
+                "with all {asked} connections a ping follows {} s of silence instead of {} \
+                 (--ping-interval)",
+                full.as_secs(),
+                interval.as_secs()
+            )
         })
     }
 

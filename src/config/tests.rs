@@ -52,6 +52,7 @@ fn each_option_arrives() {
         subprotocols: vec!["chat.v1".into()],
         handshake_timeout: Duration::from_millis(500),
         ping_interval: None,
+        ping_rate: None,
         pong_timeout: Duration::from_secs(1),
         idle_timeout: Some(Duration::from_mins(2)),
         close_timeout: Duration::from_secs(3),
@@ -141,8 +142,13 @@ fn a_hostile_input_stays_on_its_line() {
     assert!(text.contains(r"a\nERROR: b\u{1b}[2J"), "{text}");
 }
 
-const SMALL: Machine =
-    Machine { cores: 2, open_files: 20_000, memory: Some(8 << 30), private_tables: true };
+const SMALL: Machine = Machine {
+    cores: 2,
+    open_files: 20_000,
+    memory: Some(8 << 30),
+    private_tables: true,
+    system: System { files: None, watches: None, tracked: None },
+};
 
 #[test]
 fn one_shard_for_each_core_by_default() {
@@ -179,11 +185,10 @@ fn shards_asked_for_must_hold_the_connections() {
 
 #[test]
 fn a_tiny_machine_is_told_and_a_limitless_one_is_bounded() {
-    let tiny = Machine { cores: 1, open_files: 64, memory: None, private_tables: true };
+    let tiny = Machine { cores: 1, open_files: 64, memory: None, ..SMALL };
     let error = Config::default().plan(&tiny).unwrap_err().to_string();
     assert!(error.contains("open-file limit '64'") && error.contains("ulimit -Hn"), "{error}");
-    let endless =
-        Machine { cores: 0, open_files: u64::MAX, memory: Some(1 << 30), private_tables: true };
+    let endless = Machine { cores: 0, open_files: u64::MAX, memory: Some(1 << 30), ..SMALL };
     let plan = Config::default().plan(&endless).unwrap();
     assert_eq!((plan.shards, plan.max_connections, plan.per_shard), (1, 943_628, 944_652));
     assert_eq!(plan.max_buffered, 256 << 20);
@@ -195,7 +200,7 @@ fn more_shards_than_there_may_be_are_an_error_not_an_attempt() {
     let error = config.plan(&SMALL).unwrap_err().to_string();
     assert!(error.contains("--max-connections '4000000000'"), "{error}");
     assert!(error.contains("there may be 1024") && error.contains("ask for"), "{error}");
-    let most = Config { max_connections: Some(1024 * 17_910), ..Config::default() };
+    let most = Config { max_connections: Some(1024 * 16_142), ..Config::default() };
     assert_eq!(most.plan(&SMALL).unwrap().shards, 1024);
     let two = Config { threads: Threads::Count(2), ..config };
     let error = two.plan(&SMALL).unwrap_err().to_string();
@@ -228,4 +233,24 @@ fn where_tables_can_not_part_one_table_holds_all() {
         let error = config.plan(&shared).unwrap_err().to_string();
         assert!(error.contains("share one table here, which holds 19900"), "{error}");
     }
+}
+
+#[test]
+fn a_million_is_planned_on_two_cores() {
+    let config = Config { max_connections: Some(1_000_000), ..Config::default() };
+    let plan = config.plan(&SMALL).unwrap();
+    // 112 wakers of both groups and 16 of its own leave 19,872 of each table.
+    assert_eq!((plan.shards, plan.per_shard, plan.pings_per_shard), (56, 19_872, Some(178)));
+    assert_eq!(
+        plan.note.as_deref(),
+        Some(
+            "open-file limit 20000: using 56 shards; with all 1000000 connections a ping follows \
+             101 s of silence instead of 25 (--ping-interval)"
+        )
+    );
+    let asked = Config { ping_rate: None, ..config.clone() };
+    assert_eq!(asked.plan(&SMALL).unwrap().pings_per_shard, None, "who asks for 25 s gets 25 s");
+    let few = System { watches: Some(900_000), ..System::default() };
+    let error = config.plan(&Machine { system: few, ..SMALL }).unwrap_err().to_string();
+    assert!(error.contains("sysctl -w fs.epoll.max_user_watches=1010000"), "{error}");
 }

@@ -1,8 +1,9 @@
-//! What this machine gives to the process: cores, open files, memory.
+//! What this machine gives to the process: cores, open files, memory; and what the whole system is
+//! held to.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use crate::config::Machine;
+use crate::config::{Machine, System, Use};
 use crate::shard::private_tables;
 
 /// Looks, and raises the soft limit of open files to the hard one: it stands low only for programs
@@ -23,6 +24,7 @@ pub fn this_machine() -> Machine {
         open_files: open_files.unwrap_or(u64::MAX),
         memory: memory(),
         private_tables: private_tables(),
+        system: system(),
     }
 }
 
@@ -30,6 +32,40 @@ pub fn this_machine() -> Machine {
 fn cores() -> usize {
     let mask = core_affinity::get_core_ids().map_or(0, |cores| cores.len());
     if mask > 0 { mask } else { std::thread::available_parallelism().map_or(1, usize::from) }
+}
+
+/// `CAP_SYS_ADMIN`, bit 21 (capabilities(7)): who has it may open files past `fs.file-max`.
+const SYS_ADMIN: u64 = 1 << 21;
+
+/// Bounds that all processes share.
+fn system() -> System {
+    let read = |path: &str| std::fs::read_to_string(format!("/proc/{path}")).ok();
+    let status = read("self/status").unwrap_or_default();
+    let privileged = effective_capabilities(&status).is_some_and(|caps| caps & SYS_ADMIN != 0);
+    let number = |path: &str| read(path)?.trim().parse().ok();
+    let tracked = Option::zip(
+        number("sys/net/netfilter/nf_conntrack_max"),
+        number("sys/net/netfilter/nf_conntrack_count"),
+    );
+    System {
+        files: read("sys/fs/file-nr").and_then(|text| file_use(&text)).filter(|_| !privileged),
+        watches: number("sys/fs/epoll/max_user_watches"),
+        // Where nothing is tracked no rule asks for it, and the bound is nobody's.
+        tracked: tracked.map(|(most, now)| Use { most, now }).filter(|bound| bound.now > 0),
+    }
+}
+
+/// `file-nr`: open files, a zero, and the most there may be (proc_sys_fs(5)).
+fn file_use(text: &str) -> Option<Use> {
+    let mut numbers = text.split_ascii_whitespace().map(str::parse);
+    let (now, most) = (numbers.next()?.ok()?, numbers.nth(1)?.ok()?);
+    Some(Use { most, now })
+}
+
+/// The line `CapEff:  000001ffffffffff` of a process's status.
+fn effective_capabilities(status: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix("CapEff:"))?;
+    u64::from_str_radix(line.trim(), 16).ok()
 }
 
 /// Bytes of memory that the process may use: the machine's, or a control group's if that is less.
@@ -97,6 +133,16 @@ mod tests {
         let dir = "/sys/fs/cgroup/memory";
         let file = "memory.limit_in_bytes";
         assert_eq!(group_limits(old), [format!("{dir}/a/{file}"), format!("{dir}/{file}")]);
+    }
+
+    #[test]
+    fn bounds_of_the_system_as_the_kernel_writes_them() {
+        assert_eq!(file_use("674\t0\t2466183\n"), Some(Use { most: 2_466_183, now: 674 }));
+        assert_eq!(file_use("674"), None);
+        let status = "Name:\tx\nCapPrm:\t0000000000000001\nCapEff:\t0000000000200000\n";
+        assert_eq!(effective_capabilities(status), Some(SYS_ADMIN));
+        assert_eq!(effective_capabilities("Name: x\n"), None);
+        assert!(system().watches.is_none_or(|most| most > 0), "{:?}", system());
     }
 
     #[test]

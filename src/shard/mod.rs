@@ -20,6 +20,7 @@ pub mod group;
 mod leaving;
 pub mod net;
 mod os;
+mod pace;
 pub mod peers;
 pub mod reactor;
 mod reading;
@@ -39,6 +40,7 @@ pub use self::{
     mailbox::{Command, Post},
     net::Net,
     os::private_tables,
+    pace::PingPace,
     peers::{Dial, Peer, Peers},
     reactor::{Limits, Place, Reactor},
     slab::ConnId,

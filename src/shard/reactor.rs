@@ -27,6 +27,7 @@ use super::core::{Core, Slot};
 use super::counters::Counters;
 use super::mailbox::{Command, Post};
 use super::net::{Net, Ready};
+use super::pace::PingPace;
 use super::peers::Peers;
 use super::slab::ConnId;
 use crate::conn::{Gear, MAX_TAIL, Settings, Tally, Tick};
@@ -58,6 +59,9 @@ pub struct Limits {
     pub buffered: usize,
     /// Connections by address, one count for the group; `None`: any number.
     pub addresses: Option<Arc<Addresses>>,
+    /// Pings of this shard when its connections are many; `None` keeps to the interval of the
+    /// settings, however many there are.
+    pub pings: Option<PingPace>,
     /// Accepts in one turn.
     pub accepts_per_turn: usize,
     /// Mails in one turn.
@@ -249,6 +253,7 @@ impl<N: Net, A: App> Reactor<N, A> {
         self.core.wheel.expire(self.core.gear.now, &mut self.fired);
         let due = self.fired.len();
         if due > before {
+            self.pace_pings();
             self.slice = due.div_ceil(SLICES_PER_TICK as usize).max(LEAST_SLICE);
         }
         if due > 0 && self.now >= self.slice_at {

@@ -65,6 +65,7 @@ fn spec(shards: usize) -> Spec {
             shard_connections: 1000,
             buffered: limits::MAX_BUFFERED,
             addresses: None,
+            pings: None,
             accepts_per_turn: limits::ACCEPTS_PER_TURN,
             mails_per_turn: 1024,
             read_buffer: limits::READ_BUFFER,

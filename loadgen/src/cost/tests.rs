@@ -17,7 +17,11 @@ fn health(threads: &[(&[usize], u64)]) -> GeneratorHealth {
         cpu: Duration::from_millis(*ms),
         ..ThreadUse::default()
     });
-    GeneratorHealth { threads: threads.collect(), wall: Duration::from_secs(1) }
+    GeneratorHealth {
+        threads: threads.collect(),
+        wall: Duration::from_secs(1),
+        ..GeneratorHealth::default()
+    }
 }
 
 #[test]
@@ -56,6 +60,7 @@ fn a_window_sees_what_named_threads_burn_and_nothing_else() {
         let threads = [worker("loadgen-0", true), worker("loadgen-1", false)];
         let servers = [worker("plimsoll-0", true), worker("other", true)];
         let mut watch = Watch::idle(Some(Subject::Embedded)).unwrap();
+        thread::sleep(Duration::from_millis(50));
         watch.connected();
         watch.window_begins();
         thread::sleep(Duration::from_millis(300));
@@ -73,10 +78,14 @@ fn a_window_sees_what_named_threads_burn_and_nothing_else() {
         assert!(health.percent(idle.cpu) < 5.0, "{health:?}");
         assert!(!health.threads[0].cores.is_empty());
         let server = server.unwrap();
+        for setup in [health.setup, server.setup] {
+            assert!(setup.cpu > Duration::from_millis(1), "{setup:?}");
+            assert!(setup.cpu < Duration::from_secs(1) && setup.rss_connected > 0, "{setup:?}");
+        }
         assert!(server.cpu > Duration::from_millis(1), "{server:?}");
         // One thread: what the thread of another name burns is not charged.
         assert!(server.cpu <= health.wall + Duration::from_millis(20), "{server:?}");
-        assert!(server.shared_process && server.rss_idle > 0 && server.rss_after > 0);
+        assert!(server.shared_process && server.setup.rss_idle > 0 && server.rss_after > 0);
     });
 }
 
@@ -89,7 +98,10 @@ fn a_process_that_is_not_there_is_named() {
 
 #[test]
 fn per_connection_and_per_message() {
-    let cost = ServerCost { rss_idle: 1000, rss_connected: 6000, ..ServerCost::default() };
+    let cost = ServerCost {
+        setup: Setup { rss_idle: 1000, rss_connected: 6000, ..Setup::default() },
+        ..ServerCost::default()
+    };
     assert_eq!(cost.bytes_per_connection(10), Some(500.0));
     assert_eq!(cost.bytes_per_connection(0), None);
     assert_eq!(ServerCost::default().bytes_per_connection(10), None);

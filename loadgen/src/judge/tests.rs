@@ -41,6 +41,7 @@ fn sound() -> Outcome {
         generator: GeneratorHealth {
             threads: vec![thread(&[0], 1000, 50), thread(&[1], 1200, 50)],
             wall: Duration::from_secs(10),
+            ..GeneratorHealth::default()
         },
         ..Outcome::default()
     };

@@ -99,6 +99,11 @@ struct Generator<'a> {
     threads: usize,
     cpu_seconds: f64,
     cpu_us_per_message: Option<f64>,
+    /// From before the first connection until all are established.
+    connect_cpu_seconds: f64,
+    /// Of its process, and so of a server inside too.
+    rss_bytes_idle: u64,
+    rss_bytes_connected: u64,
     busiest_thread_percent: f64,
     /// Time that all threads together could have run but had no core.
     waited_seconds: f64,
@@ -131,6 +136,8 @@ struct Server {
     pid: u32,
     cpu_seconds: f64,
     cpu_us_per_message: Option<f64>,
+    /// From before the first connection until all are established.
+    connect_cpu_seconds: f64,
     rss_bytes_idle: u64,
     rss_bytes_connected: u64,
     rss_bytes_after: u64,
@@ -271,6 +278,9 @@ fn generator(finished: Finished<'_>) -> Generator<'_> {
         threads: health.threads.len(),
         cpu_seconds: health.cpu().as_secs_f64(),
         cpu_us_per_message: us_per_message(health.cpu(), finished.messages()),
+        connect_cpu_seconds: health.setup.cpu.as_secs_f64(),
+        rss_bytes_idle: health.setup.rss_idle,
+        rss_bytes_connected: health.setup.rss_connected,
         busiest_thread_percent: health.busiest_thread_percent(),
         own_lag: Some(finished.outcome.tally.own_lag.summary()).filter(|lag| lag.count > 0),
         waited_seconds: health.threads.iter().map(|thread| thread.waited.as_secs_f64()).sum(),
@@ -284,8 +294,9 @@ fn server(finished: Finished<'_>) -> Option<Server> {
         pid: cost.pid,
         cpu_seconds: cost.cpu.as_secs_f64(),
         cpu_us_per_message: us_per_message(cost.cpu, finished.messages()),
-        rss_bytes_idle: cost.rss_idle,
-        rss_bytes_connected: cost.rss_connected,
+        connect_cpu_seconds: cost.setup.cpu.as_secs_f64(),
+        rss_bytes_idle: cost.setup.rss_idle,
+        rss_bytes_connected: cost.setup.rss_connected,
         rss_bytes_after: cost.rss_after,
         bytes_per_connection: cost.bytes_per_connection(finished.outcome.tally.established),
         shared_process: cost.shared_process,

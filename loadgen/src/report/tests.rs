@@ -7,7 +7,7 @@ use clap::Parser;
 use simd_json::prelude::*;
 
 use super::*;
-use crate::cost::{GeneratorHealth, KernelGrowth, ServerCost, ThreadUse};
+use crate::cost::{GeneratorHealth, KernelGrowth, ServerCost, Setup, ThreadUse};
 use crate::judge::judge;
 use crate::measure::{BroadcastTally, Kind, Phase, Phases, Recorder};
 
@@ -46,12 +46,16 @@ fn echo() -> Outcome {
         generator: GeneratorHealth {
             threads: vec![thread(0, 1_275), thread(1, 1_300)],
             wall: Duration::from_secs(30),
+            setup: Setup::default(),
         },
         server: Some(ServerCost {
             pid: 4242,
             cpu: Duration::from_millis(1_950),
-            rss_idle: 10 << 20,
-            rss_connected: 60 << 20,
+            setup: Setup {
+                cpu: Duration::from_secs(3),
+                rss_idle: 10 << 20,
+                rss_connected: 60 << 20,
+            },
             rss_after: 61 << 20,
             shared_process: true,
             kernel: KernelGrowth { sockets: 199_990, socket_bytes: 0, slab_bytes: 840 << 20 },
@@ -132,6 +136,8 @@ const ADDED: &str = "messages.due messages.unsent messages.carried messages.held
     messages.unanswered_age latency_overflow notes generator.waited_seconds generator.cores
     broadcast.expected broadcast.received broadcast.duplicate broadcast.reordered
     broadcast.spread.p99 server.rss_bytes_connected server.rss_bytes_after server.shared_process
+    server.connect_cpu_seconds generator.connect_cpu_seconds generator.rss_bytes_idle
+    generator.rss_bytes_connected
     server.kernel_growth.slab_bytes machine.kernel machine.architecture machine.cores";
 
 #[test]

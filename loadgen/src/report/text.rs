@@ -320,8 +320,8 @@ fn memory(cost: &ServerCost, established: u64) -> String {
     let each = each.map_or(String::new(), |each| format!(", {} for each connection", bytes(each)));
     format!(
         "{} idle, {} connected, {} after{each}{whose}",
-        bytes(cost.rss_idle as f64),
-        bytes(cost.rss_connected as f64),
+        bytes(cost.setup.rss_idle as f64),
+        bytes(cost.setup.rss_connected as f64),
         bytes(cost.rss_after as f64)
     )
 }

@@ -129,6 +129,7 @@ fn spec(plan: &Plan, shards: usize, capacity: usize) -> Spec {
             // The generator sheds nobody: it would measure itself.
             buffered: usize::MAX,
             addresses: None,
+            pings: None,
             accepts_per_turn: limits::ACCEPTS_PER_TURN,
             mails_per_turn: MAILBOX,
             read_buffer: limits::READ_BUFFER,

@@ -68,6 +68,7 @@ impl Server {
                 shard_connections: 10_000,
                 buffered: 1 << 30,
                 addresses: None,
+                pings: None,
                 accepts_per_turn: limits::ACCEPTS_PER_TURN,
                 mails_per_turn: 16,
                 read_buffer: limits::READ_BUFFER,
