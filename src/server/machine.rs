@@ -55,7 +55,7 @@ fn system() -> System {
     }
 }
 
-/// `file-nr`: open files, a zero, and the most there may be (proc_sys_fs(5)).
+/// `file-nr`: open files, a zero, and the most there may be (`proc_sys_fs(5)`).
 fn file_use(text: &str) -> Option<Use> {
     let mut numbers = text.split_ascii_whitespace().map(str::parse);
     let (now, most) = (numbers.next()?.ok()?, numbers.nth(1)?.ok()?);
