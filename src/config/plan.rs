@@ -75,8 +75,8 @@ impl Config {
         })
     }
 
-    /// Shards, connections that one table can hold, and those that are planned for it. A table holds
-    /// the wakers of all shards: more of them leave it less room.
+    /// Shards, connections that one table can hold, and those that are planned for it. A table
+    /// holds the wakers of all shards: more of them leave it less room.
     fn tables(
         &self,
         machine: &Machine,
