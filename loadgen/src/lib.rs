@@ -11,6 +11,7 @@
 //! target sources the server's address, ours; shards: threads for the descriptors
 //! measure cost  histograms and tallies of a thread; CPU and memory of both sides
 //! cli           arguments -> a Plan without contradictions
+//! rehearsal     one shard led by hand, for instruction counts
 //! ```
 //!
 //! # Invariants
@@ -31,6 +32,7 @@ pub mod measure;
 pub mod memory;
 mod payload;
 pub mod progress;
+pub mod rehearsal;
 pub mod report;
 pub mod run;
 mod schedule;

@@ -24,6 +24,7 @@ use crate::sources::SourcesError;
 use crate::target::{self, TargetError};
 use crate::workload::Task;
 use fleet::Fleet;
+pub(crate) use fleet::spec;
 use lead::Lead;
 
 /// Why there is no result.

@@ -111,7 +111,7 @@ pub(super) fn message_budget(plan: &Plan) -> usize {
 }
 
 /// The generator's shards: clients that never ping by themselves and never stop reading.
-fn spec(plan: &Plan, shards: usize, capacity: usize) -> Spec {
+pub(crate) fn spec(plan: &Plan, shards: usize, capacity: usize) -> Spec {
     Spec {
         name: GENERATOR_THREADS.trim_end_matches('-').to_owned(),
         shards,
