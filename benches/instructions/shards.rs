@@ -60,6 +60,7 @@ fn server(path: &str, connections: u32) -> (Reactor<Memory, Hub>, Memory, Poll) 
         shard_connections: usize::MAX,
         buffered: limits::MAX_BUFFERED,
         addresses: None,
+        pings: None,
         accepts_per_turn: limits::ACCEPTS_PER_TURN,
         mails_per_turn: limits::ACCEPTS_PER_TURN,
         read_buffer: limits::READ_BUFFER,
