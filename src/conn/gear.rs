@@ -27,6 +27,8 @@ pub struct Gear {
     pub pool: Pool,
     /// What the current connection sends.
     pub stage: Stage,
+    /// Messages that were received whole, since the loop last asked.
+    pub received: u64,
     /// Messages that were sent, since the loop last asked.
     pub sent: u64,
     /// Upgrades that were refused, since the loop last asked.
@@ -50,6 +52,7 @@ impl Gear {
             masker: Masker::detect(),
             pool: Pool::default(),
             stage: Stage::default(),
+            received: 0,
             sent: 0,
             refused: 0,
             now: Tick(0),

@@ -8,9 +8,10 @@
 //!
 //! 1. [`Conn::restore_tail`], to put kept bytes in front of what it reads; or [`Conn::direct`], to
 //!    read straight into a large message's buffer, then [`Conn::received`];
-//! 2. [`Conn::next`] until it gives `None`: each [`Event`] borrows the read buffer, never the
-//!    connection, so that the App may answer through [`Conn::sender`] while it looks at the event;
-//!    a message then goes back by [`Message::reclaim`];
+//! 2. [`Conn::next`] until it gives `None` (or [`Conn::next_whole`] as long as that gives messages,
+//!    then `next`): each [`Event`] borrows the read buffer, never the connection, so that the App
+//!    may answer through [`Conn::sender`] while it looks at the event; a message then goes back by
+//!    [`Message::reclaim`];
 //! 3. one write of [`Gear::stage`], then [`Conn::settle`] with the number of bytes the socket took
 //!    (if bytes are owed from before, nothing is written first: `settle(0)`, then the outbox);
 //! 4. [`Conn::step`], which says what to do with the socket, and [`Conn::take_deadline`].
@@ -59,6 +60,7 @@ use sender::stage_frame;
 use crate::wire::close::parse_body;
 use crate::wire::frame::{self, Header, Opcode};
 use crate::wire::handshake::{Refusal, Rejection, check_response};
+use crate::wire::mask::Key;
 use crate::wire::utf8::Utf8;
 use crate::wire::violation::Violation;
 
@@ -146,53 +148,65 @@ impl Conn {
     }
 
     /// The next event in the input; `None` when the rest is incomplete (and kept) or void.
-    #[inline]
+    #[inline(never)]
     pub fn next<'b>(&mut self, input: &mut Input<'b>, gear: &mut Gear) -> Option<Event<'b>> {
+        if let Some(message) = self.next_whole(input, gear) {
+            return Some(Event::Message(message));
+        }
         if input.rest().is_empty() && self.partial.is_none() {
             return None;
         }
-        let message = self.next_whole(input, gear);
-        if message.is_some() { message } else { self.next_rare(input, gear) }
+        self.next_rare(input, gear)
     }
 
-    /// The common case, alone and inline: nothing is incomplete, and the next frame is a whole
-    /// message that is all here. Unmasked where it lies.
+    /// The common case of [`Conn::next`], alone and inline: nothing is incomplete, and the next
+    /// frame is a whole message that is all here. Unmasked where it lies. `None` means: ask `next`.
     #[inline]
-    fn next_whole<'b>(&mut self, input: &mut Input<'b>, gear: &mut Gear) -> Option<Event<'b>> {
+    pub fn next_whole<'b>(
+        &mut self,
+        input: &mut Input<'b>,
+        gear: &mut Gear,
+    ) -> Option<Message<'b>> {
         if self.partial.is_some() || !self.reads_frames() {
             return None;
         }
         let masked = gear.settings.side.peer_masks();
-        let header = frame::decode(input.rest(), masked).ok()??;
+        let header = frame::glance(input.rest(), masked)?;
         let kind = match header.opcode {
             Opcode::Text => Kind::Text,
             Opcode::Binary => Kind::Binary,
             _ => return None,
         };
-        let size = usize::from(header.size);
-        let room = (input.rest().len() - size).min(gear.settings.max_message);
-        if !header.fin || header.len > room as u64 {
+        let (size, len) = (usize::from(header.size), header.len as usize);
+        if !header.fin || len > gear.settings.max_message || size + len > input.rest().len() {
             return None;
         }
         let at = input.at();
-        let frame = input.take(size + header.len as usize);
+        let frame = input.take(size + len);
         let payload = &mut frame[size..];
         if kind == Kind::Text {
-            let mut utf8 = Utf8::default();
-            let valid = gear.masker.apply_text(header.key, payload, &mut utf8);
-            if valid.and_then(|()| utf8.finish()).is_err() {
-                self.fail(Violation::InvalidUtf8, gear);
-                return None;
-            }
+            self.check_text(header.key, payload, gear)?;
         } else if masked {
             gear.masker.apply(header.key, payload);
         }
         self.message = gear.now;
-        Some(Event::Message(Message { kind, body: Body::InPlace { frame, at, header: size } }))
+        gear.received += 1;
+        Some(Message { kind, body: Body::InPlace { frame, at, header: size } })
+    }
+
+    /// Unmasks a whole text message; `None` if it is not valid.
+    #[inline(never)]
+    fn check_text(&mut self, key: Key, payload: &mut [u8], gear: &mut Gear) -> Option<()> {
+        let mut utf8 = Utf8::default();
+        let valid = gear.masker.apply_text(key, payload, &mut utf8);
+        let outcome = valid.and_then(|()| utf8.finish()).ok();
+        if outcome.is_none() {
+            self.fail(Violation::InvalidUtf8, gear);
+        }
+        outcome
     }
 
     /// Everything else: heads, control frames, what is incomplete, and every violation.
-    #[inline(never)]
     fn next_rare<'b>(&mut self, input: &mut Input<'b>, gear: &mut Gear) -> Option<Event<'b>> {
         match &self.phase {
             Phase::Open | Phase::CloseSent(_) => match self.next_frame(input, gear) {
@@ -220,6 +234,7 @@ impl Conn {
             if let Some(partial) = &mut self.partial {
                 if let Some(message) = partial.fill(input, gear)? {
                     self.message = gear.now;
+                    gear.received += 1;
                     self.tidy(gear);
                     return Ok(Some(Event::Message(message)));
                 }

@@ -46,20 +46,26 @@ impl Sender<'_> {
     }
 
     /// Sends a message back as it came. A large one is not copied: the answer's header is written
-    /// into the room that the request's header and key leave.
+    /// into the room that the request's header and key leave. False if the connection is closing.
     #[inline]
     pub fn echo(&mut self, message: &mut Message<'_>) -> bool {
         if !matches!(self.conn.phase, Phase::Open) {
             return false;
         }
         self.gear.sent += 1;
-        let len = message.payload().len();
-        if len <= COPY_BELOW || self.gear.settings.side == Side::Client {
+        if message.payload().len() <= COPY_BELOW || self.gear.settings.side == Side::Client {
             stage_frame(self.gear, true, message.kind.opcode(), message.payload());
-            return true;
+        } else {
+            self.echo_large(message);
         }
+        true
+    }
+
+    #[inline(never)]
+    fn echo_large(&mut self, message: &mut Message<'_>) {
+        let (opcode, len) = (message.kind.opcode(), message.payload().len());
         let mut header = [0; MAX_HEADER];
-        let size = frame::encode(true, message.kind.opcode(), len, None, &mut header);
+        let size = frame::encode(true, opcode, len, None, &mut header);
         let header = &header[..size];
         match std::mem::replace(&mut message.body, Body::Taken) {
             Body::InPlace { frame, at, header: room } => {
@@ -71,9 +77,8 @@ impl Sender<'_> {
                 let start = buffer.put_header(header);
                 self.gear.stage.owned(buffer, start);
             }
-            Body::Taken => return false,
+            Body::Taken => {}
         }
-        true
     }
 
     /// A ping with up to 125 bytes of data; longer data is cut.
@@ -101,6 +106,20 @@ impl Sender<'_> {
 /// Encodes one frame into the stage.
 #[inline]
 pub(super) fn stage_frame(gear: &mut Gear, fin: bool, opcode: Opcode, payload: &[u8]) {
+    match frame::short_header(fin, opcode, payload.len()) {
+        Some(header) if gear.settings.side == Side::Server => {
+            let room = gear.stage.room(header.len() + payload.len());
+            let (head, body) = room.split_at_mut(header.len());
+            head.copy_from_slice(&header);
+            body.copy_from_slice(payload);
+        }
+        _ => stage_any(gear, fin, opcode, payload),
+    }
+}
+
+/// A frame of any length, masked on the client's side.
+#[inline(never)]
+fn stage_any(gear: &mut Gear, fin: bool, opcode: Opcode, payload: &[u8]) {
     let key = match gear.settings.side {
         Side::Server => None,
         Side::Client => Some(gear.key()),

@@ -21,20 +21,23 @@ pub(super) enum Part {
     Owned(Buffer, usize),
 }
 
-/// The parts in order.
+/// The parts in order, and behind them a run of copied bytes that is still added to.
+///
+/// Invariants: `run <= used <= bytes.len()`; `apart` is the sum of the parts that lie elsewhere.
 #[derive(Debug, Default)]
 pub struct Stage {
     bytes: Vec<u8>,
     used: usize,
+    run: usize,
     parts: Vec<Part>,
-    len: usize,
+    apart: usize,
 }
 
 impl Stage {
     /// Bytes staged.
     #[inline]
     pub fn len(&self) -> usize {
-        self.len
+        self.used + self.apart
     }
 
     /// Bytes of memory it keeps.
@@ -45,7 +48,7 @@ impl Stage {
     /// Whether there is nothing to send.
     #[inline]
     pub fn is_empty(&self) -> bool {
-        self.len == 0
+        self.len() == 0
     }
 
     /// Room for `n` more copied bytes, joined to the run before where there is one.
@@ -54,15 +57,15 @@ impl Stage {
         let start = self.used;
         let end = start + n;
         if self.bytes.len() < end {
-            self.bytes.resize(end.next_power_of_two().max(4096), 0);
-        }
-        match self.parts.last_mut() {
-            Some(Part::Copied(range)) => range.end = end,
-            _ => self.parts.push(Part::Copied(start..end)),
+            self.grow(end);
         }
         self.used = end;
-        self.len += n;
         &mut self.bytes[start..end]
+    }
+
+    #[cold]
+    fn grow(&mut self, end: usize) {
+        self.bytes.resize(end.next_power_of_two().max(4096), 0);
     }
 
     /// Copies `bytes`.
@@ -74,32 +77,44 @@ impl Stage {
     /// Sends a range of the read buffer from where it lies.
     #[inline]
     pub fn in_place(&mut self, range: Range<usize>) {
-        self.len += range.len();
-        self.parts.push(Part::InPlace(range));
+        self.apart += range.len();
+        self.push(Part::InPlace(range));
     }
 
     /// Sends a buffer from `start` of its head-room.
     pub fn owned(&mut self, buffer: Buffer, start: usize) {
-        self.len += buffer.from(start).len();
-        self.parts.push(Part::Owned(buffer, start));
+        self.apart += buffer.from(start).len();
+        self.push(Part::Owned(buffer, start));
+    }
+
+    /// Ends the run of copied bytes, and lets `part` follow.
+    #[inline]
+    fn push(&mut self, part: Part) {
+        if self.run < self.used {
+            self.parts.push(Part::Copied(self.run..self.used));
+            self.run = self.used;
+        }
+        self.parts.push(part);
     }
 
     /// The staged bytes in order, as slices. `input` is the read buffer.
     #[inline]
     pub fn slices<'a>(&'a self, input: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
-        self.parts.iter().map(move |part| match part {
+        let run = &self.bytes[self.run..self.used];
+        let parts = self.parts.iter().map(move |part| match part {
             Part::Copied(range) => &self.bytes[range.clone()],
             Part::InPlace(range) => &input[range.clone()],
             Part::Owned(buffer, start) => buffer.from(*start),
-        })
+        });
+        parts.chain((!run.is_empty()).then_some(run))
     }
 
     /// The staged bytes when they are one run, as they nearly always are.
     #[inline]
     pub fn single<'a>(&'a self, input: &'a [u8]) -> Option<&'a [u8]> {
         match self.parts.as_slice() {
-            [Part::Copied(range)] => Some(&self.bytes[range.clone()]),
-            [Part::InPlace(range)] => Some(&input[range.clone()]),
+            [] => Some(&self.bytes[..self.used]),
+            [Part::InPlace(range)] if self.used == 0 => Some(&input[range.clone()]),
             _ => None,
         }
     }
@@ -107,17 +122,14 @@ impl Stage {
     /// Everything was written: forget it.
     #[inline]
     pub fn clear(&mut self, pool: &mut Pool) {
-        for part in self.parts.drain(..) {
-            if let Part::Owned(buffer, _) = part {
-                pool.give(buffer);
+        if !self.parts.is_empty() {
+            for part in self.parts.drain(..) {
+                if let Part::Owned(buffer, _) = part {
+                    pool.give(buffer);
+                }
             }
         }
-        self.used = 0;
-        self.len = 0;
-        if self.bytes.len() > KEEP {
-            self.bytes.truncate(KEEP);
-            self.bytes.shrink_to_fit();
-        }
+        self.begin();
     }
 
     /// Moves every part out, in order; the copied ones are lent by the visitor's second argument.
@@ -129,8 +141,18 @@ impl Stage {
                 Part::Owned(buffer, start) => each(Drained::Owned(buffer, start)),
             }
         }
-        self.used = 0;
-        self.len = 0;
+        each(Drained::Bytes(&self.bytes[self.run..self.used]));
+        self.begin();
+    }
+
+    /// The next turn's stage, all parts gone.
+    #[inline]
+    fn begin(&mut self) {
+        (self.used, self.run, self.apart) = (0, 0, 0);
+        if self.bytes.len() > KEEP {
+            self.bytes.truncate(KEEP);
+            self.bytes.shrink_to_fit();
+        }
     }
 }
 

@@ -82,6 +82,30 @@ impl Hub {
     }
 }
 
+impl Hub {
+    /// A broadcast's message. Apart from the echo, which is short enough to stand in the loop.
+    #[inline(never)]
+    fn publish(
+        &mut self,
+        seat: Seat,
+        cx: &mut Cx<'_, Mail>,
+        peer: &mut Peer<'_, State>,
+        message: &Message<'_>,
+    ) {
+        // After our close frame what it sends goes to nobody: or who floods through a drain would
+        // hold it up.
+        if !peer.tx.is_open() {
+            return;
+        }
+        self.broadcast.publish(seat, message.kind(), message.payload());
+        if self.broadcast.is_crowded() && !peer.is_paused() {
+            peer.pause_reading();
+            self.broadcast.pause(peer.id);
+            cx.counters().pauses.add(1);
+        }
+    }
+}
+
 impl fmt::Debug for Hub {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Hub").field("broadcast", &self.broadcast).finish_non_exhaustive()
@@ -169,19 +193,7 @@ impl App for Hub {
                 // False when it is closing: then there is nobody to answer.
                 peer.tx.echo(message);
             }
-            Service::Broadcast(seat) => {
-                // After our close frame what it sends goes to nobody: or who floods through a
-                // drain would hold it up.
-                if !peer.tx.is_open() {
-                    return;
-                }
-                self.broadcast.publish(seat, message.kind(), message.payload());
-                if self.broadcast.is_crowded() && !peer.is_paused() {
-                    peer.pause_reading();
-                    self.broadcast.pause(peer.id);
-                    cx.counters().pauses.add(1);
-                }
-            }
+            Service::Broadcast(seat) => self.publish(seat, cx, peer, message),
         }
     }
 

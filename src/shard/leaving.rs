@@ -49,6 +49,7 @@ impl<N: Net, A: App> Reactor<N, A> {
     pub(super) fn publish(&mut self) {
         let gear = &mut self.core.gear;
         let counters = &self.place.counters[self.place.index];
+        counters.messages_in.add(std::mem::take(&mut gear.received));
         counters.messages_out.add(std::mem::take(&mut gear.sent));
         counters.refused.add(std::mem::take(&mut gear.refused));
         let memory = self.core.slab.memory() + self.buffer.len() + gear.kept();

@@ -1,7 +1,10 @@
 //! The real [`Net`]: mio's edge-triggered poll over socket2's sockets, and a timer finer than
 //! epoll's.
+//!
+//! Bytes are moved by bare system calls: each call of the C library is a point where a thread may
+//! be cancelled, and to make it one takes four locked instructions for each message.
 
-use std::io::{self, ErrorKind, IoSlice, IoSliceMut, Read, Write};
+use std::io::{self, ErrorKind, IoSlice, IoSliceMut};
 use std::net::{IpAddr, Shutdown, SocketAddr};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::{Duration, Instant};
@@ -9,6 +12,8 @@ use std::time::{Duration, Instant};
 use mio::net::{TcpListener, TcpStream};
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
+use rustix::io::Errno;
+use rustix::net::{self, RecvFlags, SendAncillaryBuffer, SendFlags};
 use rustix::time::{Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
@@ -214,14 +219,14 @@ impl Net for Sockets {
     fn read(&mut self, stream: &mut TcpStream, direct: &mut [u8], shared: &mut [u8]) -> Received {
         let room = direct.len() + shared.len();
         let outcome = if direct.is_empty() {
-            stream.read(shared)
+            net::recv(stream, shared, RecvFlags::empty()).map(|(n, _)| n)
         } else {
-            stream.read_vectored(&mut [IoSliceMut::new(direct), IoSliceMut::new(shared)])
+            rustix::io::readv(stream, &mut [IoSliceMut::new(direct), IoSliceMut::new(shared)])
         };
         match outcome {
             Ok(0) => Received::Eof,
             Ok(n) => Received::Bytes { n, drained: n < room },
-            Err(e) if again(&e) => Received::Blocked,
+            Err(Errno::AGAIN) => Received::Blocked,
             Err(e) => Received::Failed(words(e.kind())),
         }
     }
@@ -229,18 +234,20 @@ impl Net for Sockets {
     #[inline]
     fn write(&mut self, stream: &mut TcpStream, parts: &[&[u8]]) -> Sent {
         let outcome = match parts {
-            [one] => stream.write(one),
+            [one] => net::send(stream, one, SendFlags::NOSIGNAL),
             many => {
                 let mut slices = [IoSlice::new(&[]); MAX_PARTS];
                 for (slice, part) in slices.iter_mut().zip(many) {
                     *slice = IoSlice::new(part);
                 }
-                stream.write_vectored(&slices[..many.len().min(MAX_PARTS)])
+                let slices = &slices[..many.len().min(MAX_PARTS)];
+                let nothing_else = &mut SendAncillaryBuffer::default();
+                net::sendmsg(stream, slices, nothing_else, SendFlags::NOSIGNAL)
             }
         };
         match outcome {
             Ok(n) => Sent::Bytes(n),
-            Err(e) if again(&e) => Sent::Blocked,
+            Err(Errno::AGAIN) => Sent::Blocked,
             Err(e) => Sent::Failed(words(e.kind())),
         }
     }
@@ -261,12 +268,6 @@ fn token(id: ConnId) -> Token {
 /// Writability is asked for only once a write fell short: half a report less for each connection.
 fn interest(writable: bool) -> Interest {
     if writable { Interest::READABLE | Interest::WRITABLE } else { Interest::READABLE }
-}
-
-/// Interrupted counts as 'not now' only where a report will come again, so it is retried by the
-/// loop.
-fn again(e: &io::Error) -> bool {
-    e.kind() == ErrorKind::WouldBlock
 }
 
 /// Makes a listening socket in the group that shares the address (`SO_REUSEPORT`). What is set here

@@ -86,6 +86,36 @@ const FIRST: [u8; 256] = {
     table
 };
 
+/// The header at the start of `bytes` as far as one look tells: a data frame with a length of 7 or
+/// 16 bits, nothing wrong with it, and 8 bytes there to look at. `None` means: ask [`decode`].
+///
+/// `masked` as there; wherever this gives a header, it is the one that [`decode`] gives.
+#[inline]
+pub fn glance(bytes: &[u8], masked: bool) -> Option<Header> {
+    let look = u64::from_le_bytes(*bytes.first_chunk()?);
+    let (first, second) = (look as u8, (look >> 8) as u8);
+    let opcode = match first & !field::FIN {
+        0x0 => Opcode::Continuation,
+        0x1 => Opcode::Text,
+        0x2 => Opcode::Binary,
+        _ => return None,
+    };
+    // A mask bit that is wrong makes it larger than any length.
+    let (short, key_size) = if masked { (second ^ field::MASK, 4) } else { (second, 0) };
+    let (len, at) = match short {
+        0..field::LENGTH_16 => (u16::from(short), 2),
+        field::LENGTH_16 => ((look >> 16) as u16, 4),
+        _ => return None,
+    };
+    let len = if at == 4 { len.swap_bytes() } else { len };
+    if at == 4 && len < u16::from(field::LENGTH_16) {
+        return None;
+    }
+    let key = if masked { Key(((look >> (8 * at)) as u32).to_le_bytes()) } else { Key::default() };
+    let fin = first & field::FIN != 0;
+    Some(Header { fin, opcode, len: len.into(), key, size: at + key_size })
+}
+
 /// Decodes the header at the start of `bytes`; `None` when it is not all there yet.
 ///
 /// `masked` is what the peer owes: true of a client's frames, false of a server's (RFC 6455 5.1).
@@ -194,6 +224,13 @@ pub fn header_size(len: usize, masked: bool) -> usize {
     length + if masked { 4 } else { 0 }
 }
 
+/// The whole header of a frame without a key, if its payload is short enough for two bytes.
+#[inline]
+pub fn short_header(fin: bool, opcode: Opcode, len: usize) -> Option<[u8; 2]> {
+    let short = u8::try_from(len).ok().filter(|len| *len < field::LENGTH_16)?;
+    Some([opcode as u8 | if fin { field::FIN } else { 0 }, short])
+}
+
 /// Writes a header into the front of `out` and returns its size, that of [`header_size`].
 ///
 /// The length is in its shortest form (RFC 6455 5.2). `key` is present exactly on a client's
@@ -284,6 +321,29 @@ mod tests {
             let key = key.unwrap_or_default();
             let expected = Header { fin, opcode, len: len as u64, key, size: size as u8 };
             prop_assert_eq!(decode(&bytes[..size], masked), Ok(Some(expected)));
+            if let Some(short) = short_header(fin, opcode, len) {
+                prop_assert_eq!(short.as_slice(), &bytes[..2]);
+            }
+            prop_assert_eq!(!masked && size == 2, short_header(fin, opcode, len).is_some() && !masked);
+        }
+
+        /// A glance sees what decoding sees, and misses no common frame.
+        #[test]
+        fn a_glance_is_decoding(
+            first in prop_oneof![Just(0x82), Just(0x81), Just(0x02), Just(0x80), any::<u8>()],
+            second in prop_oneof![Just(0xfe), Just(0x7e), any::<u8>()],
+            rest in proptest::collection::vec(any::<u8>(), 0..20),
+            masked: bool,
+        ) {
+            let bytes = [&[first, second], rest.as_slice()].concat();
+            match (glance(&bytes, masked), decode(&bytes, masked)) {
+                (Some(header), decoded) => prop_assert_eq!(decoded, Ok(Some(header))),
+                (None, Ok(Some(header))) => {
+                    let common = !header.opcode.is_control() && header.len <= 0xffff;
+                    prop_assert!(!common || bytes.len() < 8, "missed {:?}", header);
+                }
+                (None, _) => {}
+            }
         }
 
         /// Any two bytes and any tail: never a panic, and a length always in its shortest form.
