@@ -261,8 +261,14 @@ impl Conn {
         self.gone(end);
     }
 
-    /// What to do with the socket now.
+    /// Whether the turn that ends left nothing to see to: the connection is open, owes nothing, and
+    /// no deadline moved. Then [`Conn::step`] has nothing to say.
     #[inline]
+    pub fn is_settled(&self) -> bool {
+        self.is_open() && self.outbox.is_none() && !self.deadline_moved
+    }
+
+    /// What to do with the socket now.
     pub fn step(&mut self, gear: &Gear) -> Step {
         match self.phase {
             Phase::Gone(_) => Step::Close,

@@ -14,7 +14,8 @@
 //!    [`Message::reclaim`];
 //! 3. one write of [`Gear::stage`], then [`Conn::settle`] with the number of bytes the socket took
 //!    (if bytes are owed from before, nothing is written first: `settle(0)`, then the outbox);
-//! 4. [`Conn::step`], which says what to do with the socket, and [`Conn::take_deadline`].
+//! 4. unless [`Conn::is_settled`]: [`Conn::step`], which says what to do with the socket, and
+//!    [`Conn::take_deadline`].
 //!
 //! The same bytes, cut in any way, give the same events and the same answers.
 
@@ -190,7 +191,7 @@ impl Conn {
             gear.masker.apply(header.key, payload);
         }
         self.message = gear.now;
-        gear.received += 1;
+        gear.received = gear.received.wrapping_add(1);
         Some(Message { kind, body: Body::InPlace { frame, at, header: size } })
     }
 
@@ -234,7 +235,7 @@ impl Conn {
             if let Some(partial) = &mut self.partial {
                 if let Some(message) = partial.fill(input, gear)? {
                     self.message = gear.now;
-                    gear.received += 1;
+                    gear.received = gear.received.wrapping_add(1);
                     self.tidy(gear);
                     return Ok(Some(Event::Message(message)));
                 }

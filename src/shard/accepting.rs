@@ -5,10 +5,10 @@ use std::net::IpAddr;
 
 use super::addresses::Counted;
 use super::app::App;
-use super::core::Slot;
 use super::counters::Counters;
 use super::net::{Accepted, Net};
 use super::reactor::{Reactor, TICK};
+use super::slot::Slot;
 use crate::conn::Conn;
 use crate::wire::handshake::Refusal;
 
@@ -33,7 +33,7 @@ impl<N: Net, A: App> Reactor<N, A> {
 
     /// One accept; false if there is no use in another one now.
     pub(super) fn accept_one(&mut self) -> bool {
-        match self.core.net.accept() {
+        match self.core.kit.net.accept() {
             Accepted::One(stream, from) => self.admit(stream, from),
             Accepted::Empty => {
                 self.listener_ready = false;
@@ -69,20 +69,20 @@ impl<N: Net, A: App> Reactor<N, A> {
         if refusal.is_some() && crowded {
             return self.counters().refused.add(1);
         }
-        if self.core.net.register(&mut stream, id, false).is_err() {
+        if self.core.kit.net.register(&mut stream, id, false).is_err() {
             self.uncount(counted);
             return self.counters().accept_errors.add(1);
         }
-        let mut slot = Slot::new(stream, Conn::server(&self.core.gear), None);
+        let mut slot = Slot::new(stream, Conn::server(&self.core.kit.gear), None);
         slot.counted = counted;
         self.core.admit(slot);
         if let Some(refusal) = refusal {
             self.counters().turned_away.add(1);
             if let Some(slot) = self.core.slab.get_mut(id) {
                 slot.turned_away = true;
-                slot.conn.refuse(&refusal, &mut self.core.gear);
+                slot.conn.refuse(&refusal, &mut self.core.kit.gear);
+                self.core.kit.flush(id, slot, &[]);
             }
-            self.core.flush(id, None);
         }
     }
 
@@ -117,7 +117,7 @@ impl<N: Net, A: App> Reactor<N, A> {
     /// A shard that is full would strand its share of new connections: it leaves the group.
     pub(super) fn leave_group(&mut self) {
         if self.listening {
-            self.core.net.unlisten();
+            self.core.kit.net.unlisten();
             self.listening = false;
             self.listener_ready = false;
             self.accept_after = Some(self.now + TICK);
@@ -128,7 +128,7 @@ impl<N: Net, A: App> Reactor<N, A> {
     fn rejoin(&mut self) {
         let wanted = self.limits.shard_connections > 0 && self.draining.is_none();
         let some = self.core.slab.len() < self.room - self.room / 32;
-        if some && wanted && self.core.net.listen().is_ok() {
+        if some && wanted && self.core.kit.net.listen().is_ok() {
             self.listening = true;
             self.room = self.limits.shard_connections;
         } else if wanted {

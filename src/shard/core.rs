@@ -1,80 +1,29 @@
-//! What a shard owns besides its App: sockets, connections, buffers, deadlines; and how bytes
-//! leave.
+//! What a shard owns besides its App: connections, and the kit that each of them is lent for its
+//! turn; and how bytes leave.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::addresses::Counted;
-use super::counters::Counters;
+use super::counters::{Counters, Flow};
 use super::net::{Net, Sent};
 use super::slab::{ConnId, Slab};
+use super::slot::{Hold, Slot};
 use super::sockets::MAX_PARTS;
 use super::wheel::Wheel;
-use crate::conn::{Conn, End, Gear, Step};
-
-/// One connection in the slab.
-#[derive(Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "independent facts, a byte each")]
-pub(super) struct Slot<T, S> {
-    pub(super) stream: T,
-    pub(super) conn: Conn,
-    /// The App's own data: a server's connection has none before its request is accepted.
-    pub(super) state: Option<S>,
-    /// What it counts for its address.
-    pub(super) counted: Option<Counted>,
-    /// A connect is under way.
-    pub(super) connecting: bool,
-    /// Reports of writability were asked for.
-    pub(super) watches_writable: bool,
-    /// There may be more to read, and no report will come.
-    pub(super) readable: bool,
-    /// FIN or an error was reported: read to the end.
-    pub(super) hangup: bool,
-    /// It stands in the ready list.
-    pub(super) queued: bool,
-    /// It owes more than the water mark.
-    pub(super) paused_by_debt: bool,
-    /// The App wants no more from it for now.
-    pub(super) paused_by_app: bool,
-    /// Its handshake was completed.
-    pub(super) opened: bool,
-    /// It was refused for want of room.
-    pub(super) turned_away: bool,
-    /// It is to be closed at the end of the batch.
-    pub(super) doomed: bool,
-}
-
-impl<T, S> Slot<T, S> {
-    pub(super) fn new(stream: T, conn: Conn, state: Option<S>) -> Self {
-        Self {
-            stream,
-            conn,
-            state,
-            counted: None,
-            connecting: false,
-            watches_writable: false,
-            readable: false,
-            hangup: false,
-            queued: false,
-            paused_by_debt: false,
-            paused_by_app: false,
-            opened: false,
-            turned_away: false,
-            doomed: false,
-        }
-    }
-
-    #[inline]
-    pub(super) fn paused(&self) -> bool {
-        self.paused_by_debt || self.paused_by_app || self.connecting
-    }
-}
+use crate::conn::{End, Gear, Step};
 
 /// The shard's possessions.
 pub(super) struct Core<N: Net, S> {
-    pub(super) net: N,
     pub(super) slab: Slab<Slot<N::Stream, S>>,
+    pub(super) kit: Kit<N>,
+    /// The connection that the stage belongs to, outside of read turns.
+    current: ConnId,
+}
+
+/// What a connection is lent for its turn: all that is not its own.
+pub(super) struct Kit<N> {
+    pub(super) net: N,
     pub(super) gear: Gear,
     pub(super) wheel: Wheel,
     /// Connections with something left to read and no report to come.
@@ -83,8 +32,8 @@ pub(super) struct Core<N: Net, S> {
     pub(super) flushed: Vec<(ConnId, Instant)>,
     /// Connections to close at the end of the batch.
     pub(super) doomed: Vec<ConnId>,
-    /// The connection that the stage belongs to, outside of read turns.
-    current: ConnId,
+    /// What moved since the loop last published it.
+    pub(super) flow: Flow,
     precise: bool,
     all_counters: Arc<[Counters]>,
     index: usize,
@@ -98,32 +47,29 @@ impl<N: Net, S> Core<N, S> {
         counters: Arc<[Counters]>,
         index: usize,
     ) -> Self {
-        Self {
+        let kit = Kit {
             net,
-            slab: Slab::default(),
             gear,
             wheel: Wheel::default(),
             ready: VecDeque::new(),
             flushed: Vec::new(),
             doomed: Vec::new(),
-            current: ConnId::NONE,
+            flow: Flow::default(),
             precise,
             all_counters: counters,
             index,
-        }
-    }
-
-    #[inline]
-    pub(super) fn counters(&self) -> &Counters {
-        &self.all_counters[self.index]
+        };
+        Self { slab: Slab::default(), kit, current: ConnId::NONE }
     }
 
     /// Puts a connection into the slab.
     pub(super) fn admit(&mut self, slot: Slot<N::Stream, S>) -> ConnId {
-        self.counters().accepted.add(1);
-        self.counters().connections.add(1);
+        self.kit.counters().accepted.add(1);
+        self.kit.counters().connections.add(1);
         let id = self.slab.insert(slot);
-        self.after(id);
+        if let Some(slot) = self.slab.get_mut(id) {
+            self.kit.after(id, slot);
+        }
         id
     }
 
@@ -133,46 +79,43 @@ impl<N: Net, S> Core<N, S> {
         if self.current != id {
             let last = std::mem::replace(&mut self.current, id);
             if last != ConnId::NONE {
-                self.flush(last, None);
+                self.flush(last);
             }
         }
     }
 
-    /// Puts a connection into the ready list, once.
-    #[inline]
-    pub(super) fn queue(&mut self, id: ConnId) {
-        if let Some(slot) = self.slab.get_mut(id)
-            && slot.readable
-            && !slot.queued
-            && !slot.paused()
-        {
-            slot.queued = true;
-            self.ready.push_back(id);
+    /// Ends the turn of a connection that did not read.
+    pub(super) fn flush(&mut self, id: ConnId) {
+        match self.slab.get_mut(id) {
+            Some(slot) => self.kit.flush(id, slot, &[]),
+            None => self.kit.gear.stage.clear(&mut self.kit.gear.pool),
         }
     }
+}
 
-    /// One write for the turn of a connection. `input` is the read buffer that parts may lie in.
+impl<N: Net> Kit<N> {
+    pub(super) fn counters(&self) -> &Counters {
+        &self.all_counters[self.index]
+    }
+
+    /// What every turn of a connection ends with: one write of what was staged, and its
+    /// consequences. `input` is the read buffer that parts may lie in.
     #[inline]
-    pub(super) fn flush(&mut self, id: ConnId, input: Option<&[u8]>) {
-        let Some(slot) = self.slab.get_mut(id) else {
-            return self.gear.stage.clear(&mut self.gear.pool);
-        };
-        let input = input.unwrap_or_default();
+    pub(super) fn flush<S>(&mut self, id: ConnId, slot: &mut Slot<N::Stream, S>, input: &[u8]) {
         if !self.gear.stage.is_empty() {
-            if slot.conn.owes() || slot.connecting {
+            if slot.conn.owes() || slot.holds.has(Hold::Connecting) {
                 slot.conn.settle(0, input, &mut self.gear);
-                self.pay(id);
+                self.pay(id, slot);
             } else {
-                self.write_stage(id, input);
+                self.write_stage(id, slot, input);
             }
         }
-        self.after(id);
+        self.after(id, slot);
     }
 
     #[inline]
-    fn write_stage(&mut self, id: ConnId, input: &[u8]) {
+    fn write_stage<S>(&mut self, id: ConnId, slot: &mut Slot<N::Stream, S>, input: &[u8]) {
         let at = self.precise.then(|| self.net.now());
-        let Some(slot) = self.slab.get_mut(id) else { return };
         let (sent, offered) = match self.gear.stage.single(input) {
             Some(one) => (self.net.write(&mut slot.stream, &[one]), one.len()),
             None => write_parts(&mut self.net, &mut slot.stream, self.gear.stage.slices(input)),
@@ -187,26 +130,22 @@ impl<N: Net, S> Core<N, S> {
             }
         };
         slot.conn.settle(written, input, &mut self.gear);
-        let owes = slot.conn.owes();
-        count_writes(self.counters(), 1, written as u64);
-        if !owes {
+        self.flow.wrote(1, written as u64);
+        if !slot.conn.owes() {
             self.flushed.extend(at.map(|at| (id, at)));
         } else if written < offered {
-            self.watch_writable(id);
+            self.watch_writable(id, slot);
         } else {
             // More parts than one call takes.
-            self.pay(id);
+            self.pay(id, slot);
         }
     }
 
     /// Writes what is owed until the socket takes no more. The debt is bounded, so is the work.
-    pub(super) fn pay(&mut self, id: ConnId) {
-        loop {
+    #[inline(never)]
+    pub(super) fn pay<S>(&mut self, id: ConnId, slot: &mut Slot<N::Stream, S>) {
+        while slot.conn.pending() > 0 {
             let at = self.precise.then(|| self.net.now());
-            let Some(slot) = self.slab.get_mut(id) else { return };
-            if slot.conn.pending() == 0 {
-                return;
-            }
             let (sent, offered) = write_parts(&mut self.net, &mut slot.stream, slot.conn.owed());
             let written = match sent {
                 Sent::Bytes(n) => n,
@@ -214,24 +153,21 @@ impl<N: Net, S> Core<N, S> {
                 Sent::Failed(why) => return slot.conn.handle_fault(End::Socket(why)),
             };
             slot.conn.paid(written, &mut self.gear);
-            let owes = slot.conn.owes();
-            count_writes(self.counters(), 1, written as u64);
-            if !owes {
+            self.flow.wrote(1, written as u64);
+            if !slot.conn.owes() {
                 self.flushed.extend(at.map(|at| (id, at)));
                 return;
             }
             if written < offered {
-                return self.watch_writable(id);
+                return self.watch_writable(id, slot);
             }
         }
     }
 
     /// Asks for reports of writability, the first time. Later ones come by themselves: a write that
     /// fell short has told the kernel that somebody waits.
-    pub(super) fn watch_writable(&mut self, id: ConnId) {
-        if let Some(slot) = self.slab.get_mut(id)
-            && !slot.watches_writable
-        {
+    pub(super) fn watch_writable<S>(&mut self, id: ConnId, slot: &mut Slot<N::Stream, S>) {
+        if !slot.watches_writable {
             slot.watches_writable = true;
             if self.net.watch_writable(&mut slot.stream, id).is_err() {
                 slot.conn.handle_fault(End::Socket("the poll takes no more sockets"));
@@ -239,17 +175,26 @@ impl<N: Net, S> Core<N, S> {
         }
     }
 
-    /// What every turn of a connection ends with: pauses, deadlines, FIN, close.
+    /// Pauses, deadlines, FIN, close; and the ready list.
     #[inline]
-    pub(super) fn after(&mut self, id: ConnId) {
-        let Some(slot) = self.slab.get_mut(id) else { return };
+    pub(super) fn after<S>(&mut self, id: ConnId, slot: &mut Slot<N::Stream, S>) {
+        if !(slot.conn.is_settled() && slot.holds.is_empty()) {
+            self.follow(id, slot);
+        }
+        self.queue(id, slot);
+    }
+
+    /// What changed with a connection that is not just open with nothing owed.
+    #[inline(never)]
+    fn follow<S>(&mut self, id: ConnId, slot: &mut Slot<N::Stream, S>) {
         let pending = slot.conn.pending();
         let mark = self.gear.settings.max_pending;
-        if pending > mark && !slot.paused_by_debt {
-            slot.paused_by_debt = true;
-            self.all_counters[self.index].pauses.add(1);
-        } else if slot.paused_by_debt && pending <= mark / 2 {
-            slot.paused_by_debt = false;
+        let paused = slot.holds.has(Hold::Debt);
+        if pending > mark && !paused {
+            slot.holds.add(Hold::Debt);
+            self.counters().pauses.add(1);
+        } else if paused && pending <= mark / 2 {
+            slot.holds.lift(Hold::Debt);
         }
         let step = slot.conn.step(&self.gear);
         if let Some(at) = slot.conn.take_deadline() {
@@ -259,19 +204,22 @@ impl<N: Net, S> Core<N, S> {
             Step::Stay => {}
             Step::Finish => self.net.finish(&mut slot.stream),
             Step::Close => {
-                if !std::mem::replace(&mut slot.doomed, true) {
+                if !slot.holds.has(Hold::Doomed) {
+                    slot.holds.add(Hold::Doomed);
                     self.doomed.push(id);
                 }
             }
         }
-        self.queue(id);
     }
-}
 
-#[inline]
-pub(super) fn count_writes(counters: &Counters, calls: u64, bytes: u64) {
-    counters.writes.add(calls);
-    counters.bytes_out.add(bytes);
+    /// Puts a connection into the ready list, once.
+    #[inline]
+    pub(super) fn queue<S>(&mut self, id: ConnId, slot: &mut Slot<N::Stream, S>) {
+        if slot.readable && !slot.queued && slot.holds.is_empty() {
+            slot.queued = true;
+            self.ready.push_back(id);
+        }
+    }
 }
 
 /// One write of the first parts; how many bytes that offered.

@@ -104,6 +104,35 @@ counters! {
     memory_bytes: gauge,
 }
 
+/// What a shard moves, gathered in plain numbers and published once for each turn of the loop.
+#[derive(Debug, Default)]
+pub(super) struct Flow {
+    /// Calls of read or readv.
+    pub(super) reads: u64,
+    /// Bytes read.
+    pub(super) bytes_in: u64,
+    writes: u64,
+    bytes_out: u64,
+}
+
+impl Flow {
+    /// So many calls of write or writev, and the bytes that sockets took.
+    #[inline]
+    pub(super) fn wrote(&mut self, calls: u64, bytes: u64) {
+        self.writes += calls;
+        self.bytes_out += bytes;
+    }
+
+    /// Adds all of it to the counters.
+    pub(super) fn publish(&mut self, counters: &Counters) {
+        let Self { reads, bytes_in, writes, bytes_out } = std::mem::take(self);
+        counters.reads.add(reads);
+        counters.bytes_in.add(bytes_in);
+        counters.writes.add(writes);
+        counters.bytes_out.add(bytes_out);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

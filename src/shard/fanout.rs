@@ -5,9 +5,10 @@
 //! nothing is in the way, one call), counts for the run as a whole, and leaves what is rare, a
 //! socket that takes less or a member that owes, to functions of their own.
 
-use super::core::{Core, count_writes};
+use super::core::{Core, Kit};
 use super::net::{Net, Sent};
 use super::slab::ConnId;
+use super::slot::Slot;
 use crate::conn::{Admission, End, Shared};
 
 impl<N: Net, S> Core<N, S> {
@@ -15,52 +16,60 @@ impl<N: Net, S> Core<N, S> {
     /// and keeps a reference for each whose socket does not take all of them. `None` is nobody; who
     /// is over its water mark is closed.
     pub(super) fn publish(&mut self, to: &[Option<ConnId>], shared: &Shared, messages: u32) {
+        let Self { slab, kit, .. } = self;
         let frames = shared.bytes();
         let (mut calls, mut bytes, mut whole) = (0, 0, 0);
         for id in to.iter().flatten() {
-            let Some(slot) = self.slab.get_mut(*id) else { continue };
+            let Some(slot) = slab.get_mut(*id) else { continue };
             if !slot.conn.is_clear() {
-                self.owe(*id, shared, 0, messages);
+                kit.owe(*id, slot, shared, 0, messages);
                 continue;
             }
             calls += 1;
-            match self.net.write(&mut slot.stream, &[frames]) {
+            match kit.net.write(&mut slot.stream, &[frames]) {
                 Sent::Bytes(n) => {
                     bytes += n as u64;
                     if n == frames.len() {
                         whole += 1;
                     } else {
-                        self.owe(*id, shared, n, messages);
+                        kit.owe(*id, slot, shared, n, messages);
                     }
                 }
-                Sent::Blocked => self.owe(*id, shared, 0, messages),
-                Sent::Failed(why) => self.fail(*id, why),
+                Sent::Blocked => kit.owe(*id, slot, shared, 0, messages),
+                Sent::Failed(why) => kit.fail(*id, slot, why),
             }
         }
-        count_writes(self.counters(), calls, bytes);
-        self.counters().messages_out.add(whole * u64::from(messages));
+        kit.flow.wrote(calls, bytes);
+        kit.gear.sent += whole * u64::from(messages);
     }
+}
 
+impl<N: Net> Kit<N> {
     /// Keeps for a member what its socket has not taken of shared frames.
     #[cold]
-    fn owe(&mut self, id: ConnId, shared: &Shared, written: usize, messages: u32) {
-        let Some(slot) = self.slab.get_mut(id) else { return };
+    fn owe<S>(
+        &mut self,
+        id: ConnId,
+        slot: &mut Slot<N::Stream, S>,
+        shared: &Shared,
+        written: usize,
+        messages: u32,
+    ) {
         match slot.conn.admit(shared.bytes().len(), &mut self.gear) {
             Admission::Closed => {}
-            Admission::Slow => self.flush(id, None),
+            Admission::Slow => self.flush(id, slot, &[]),
             Admission::Taken => {
                 slot.conn.share(shared, written);
-                self.counters().messages_out.add(messages.into());
-                self.watch_writable(id);
-                self.after(id);
+                self.gear.sent += u64::from(messages);
+                self.watch_writable(id, slot);
+                self.after(id, slot);
             }
         }
     }
 
     #[cold]
-    fn fail(&mut self, id: ConnId, why: &'static str) {
-        let Some(slot) = self.slab.get_mut(id) else { return };
+    fn fail<S>(&mut self, id: ConnId, slot: &mut Slot<N::Stream, S>, why: &'static str) {
         slot.conn.handle_fault(End::Socket(why));
-        self.after(id);
+        self.after(id, slot);
     }
 }

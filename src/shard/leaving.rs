@@ -1,6 +1,7 @@
 //! How connections leave other than by themselves: a drain, and a shortage of memory.
 
 use super::app::App;
+use super::core::Kit;
 use super::counters::Counters;
 use super::net::Net;
 use super::reactor::Reactor;
@@ -38,24 +39,25 @@ impl<N: Net, A: App> Reactor<N, A> {
         for index in next..end {
             let Some(id) = self.core.slab.id_at(index) else { continue };
             if let Some(slot) = self.core.slab.get_mut(id) {
-                slot.conn.go_away(&mut self.core.gear);
+                slot.conn.go_away(&mut self.core.kit.gear);
+                self.core.kit.flush(id, slot, &[]);
             }
-            self.core.flush(id, None);
         }
         self.draining = Some(end);
     }
 
     /// Makes this turn's gauges public, and sheds debtors when memory is short.
     pub(super) fn publish(&mut self) {
-        let gear = &mut self.core.gear;
+        let Kit { gear, flow, .. } = &mut self.core.kit;
         let counters = &self.place.counters[self.place.index];
+        flow.publish(counters);
         counters.messages_in.add(std::mem::take(&mut gear.received));
         counters.messages_out.add(std::mem::take(&mut gear.sent));
         counters.refused.add(std::mem::take(&mut gear.refused));
         let memory = self.core.slab.memory() + self.buffer.len() + gear.kept();
         counters.memory_bytes.set(memory as u64);
         self.publish_buffered();
-        let gear = &self.core.gear;
+        let gear = &self.core.kit.gear;
         if gear.buffered() + gear.shared().get() > SHED_ABOVE {
             self.shed();
         }
@@ -63,15 +65,15 @@ impl<N: Net, A: App> Reactor<N, A> {
 
     /// Bytes that connections and the App hold here, blocks excepted: those are the group's.
     pub(super) fn publish_buffered(&self) {
-        let here = self.core.gear.buffered() + self.app.buffered();
+        let here = self.core.kit.gear.buffered() + self.app.buffered();
         self.counters().buffered_bytes.set(here as u64);
-        self.counters().shared_bytes.set(self.core.gear.shared().get() as u64);
+        self.counters().shared_bytes.set(self.core.kit.gear.shared().get() as u64);
     }
 
     /// Bytes that the whole group holds for peers, each block counted once.
     pub(super) fn group_buffered(&self) -> usize {
         let shards: u64 = self.place.counters.iter().map(|c| c.buffered_bytes.get()).sum();
-        shards as usize + self.core.gear.blocks().get()
+        shards as usize + self.core.kit.gear.blocks().get()
     }
 
     /// Over 95 % of the process's memory for pending bytes, the largest debtor is closed: by the
@@ -80,19 +82,19 @@ impl<N: Net, A: App> Reactor<N, A> {
         let held = |c: &Counters| c.buffered_bytes.get() + c.shared_bytes.get();
         let over = self.group_buffered() > self.limits.buffered / 20 * 19;
         let most = self.place.counters.iter().map(held).max() == Some(held(self.counters()));
-        if !over || !most || self.core.gear.now < self.shed_after {
+        if !over || !most || self.core.kit.gear.now < self.shed_after {
             return;
         }
         let debts = self.core.slab.iter().map(|(id, slot)| (slot.conn.memory(), id));
         match debts.max() {
             Some((debt, id)) if debt > 0 => {
                 if let Some(slot) = self.core.slab.get_mut(id) {
-                    slot.conn.shed(&mut self.core.gear);
+                    slot.conn.shed(&mut self.core.kit.gear);
+                    self.core.kit.after(id, slot);
                 }
-                self.core.after(id);
             }
             // Nobody here owes it: look again later, not each turn.
-            _ => self.shed_after = Tick(self.core.gear.now.0 + 1),
+            _ => self.shed_after = Tick(self.core.kit.gear.now.0 + 1),
         }
     }
 }

@@ -23,7 +23,7 @@ mod os;
 mod pace;
 pub mod peers;
 pub mod reactor;
-mod reading;
+mod slot;
 pub mod sockets;
 mod turn;
 

@@ -33,7 +33,8 @@ impl<N: Net, A: App> Reactor<N, A> {
     /// come early and are set again: the pace need only be right when one is due.
     pub(super) fn pace_pings(&mut self) {
         if let Some(pace) = self.limits.pings {
-            self.core.gear.settings.ping_interval = Some(pace.interval_of(self.core.slab.len()));
+            let interval = pace.interval_of(self.core.slab.len());
+            self.core.kit.gear.settings.ping_interval = Some(interval);
         }
     }
 }

@@ -4,9 +4,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::core::{Core, Slot};
+use super::core::Core;
 use super::net::Net;
 use super::slab::ConnId;
+use super::slot::{Hold, Holds, Slot};
 use crate::conn::{Block, Conn, ConnectFault, Gear, Sender, Shared, Upgrade};
 
 /// One connection in a hook.
@@ -18,18 +19,18 @@ pub struct Peer<'a, S> {
     pub state: &'a mut S,
     /// The way to it. What is sent is written once the hook, or the read turn, is over.
     pub tx: Sender<'a>,
-    pub(super) paused: &'a mut bool,
+    pub(super) holds: &'a mut Holds,
 }
 
 impl<S> Peer<'_, S> {
     /// Reads no more from it until [`Peers::resume`]. What was read already still comes.
     pub fn pause_reading(&mut self) {
-        *self.paused = true;
+        self.holds.add(Hold::App);
     }
 
     /// Whether [`Peer::pause_reading`] holds.
     pub fn is_paused(&self) -> bool {
-        *self.paused
+        self.holds.has(Hold::App)
     }
 }
 
@@ -53,18 +54,18 @@ impl<N: Net, S> Peers<'_, N, S> {
     /// One connection, while it is here. What was sent to the one asked for before is written now.
     pub fn get(&mut self, id: ConnId) -> Option<Peer<'_, S>> {
         self.core.turn_to(id);
-        let Core { slab, gear, .. } = &mut *self.core;
-        slab.get_mut(id)?.peer(id, gear)
+        let Core { slab, kit, .. } = &mut *self.core;
+        slab.get_mut(id)?.peer(id, &mut kit.gear)
     }
 
     /// Makes encoded frames a block for all shards of the group, and counts it.
     pub fn block(&self, frames: Box<[u8]>) -> Arc<Block> {
-        Block::new(frames, self.core.gear.blocks())
+        Block::new(frames, self.core.kit.gear.blocks())
     }
 
     /// Takes a block into this shard, once for all its members.
     pub fn share(&self, block: &Arc<Block>) -> Shared {
-        Shared::new(Arc::clone(block), self.core.gear.shared())
+        Shared::new(Arc::clone(block), self.core.kit.gear.shared())
     }
 
     /// Sends shared frames of so many messages to a run of members: straight from where they lie,
@@ -78,25 +79,25 @@ impl<N: Net, S> Peers<'_, N, S> {
     /// Reads from it again.
     pub fn resume(&mut self, id: ConnId) {
         if let Some(slot) = self.core.slab.get_mut(id) {
-            slot.paused_by_app = false;
-            self.core.queue(id);
+            slot.holds.lift(Hold::App);
+            self.core.kit.queue(id, slot);
         }
     }
 
     /// Client: begins a connection. Its further fate comes through the App's hooks.
     pub fn connect(&mut self, dial: Dial, state: S) -> Result<ConnId, (S, ConnectFault)> {
-        let mut stream = match self.core.net.connect(dial.to, dial.from) {
+        let mut stream = match self.core.kit.net.connect(dial.to, dial.from) {
             Ok(stream) => stream,
             Err(fault) => return Err((state, fault)),
         };
-        let conn = Conn::client(dial.upgrade, &self.core.gear);
+        let conn = Conn::client(dial.upgrade, &self.core.kit.gear);
         // The socket is registered under its id, and the id is known once the slot is taken.
         let id = self.core.slab.next_id();
-        if self.core.net.register(&mut stream, id, true).is_err() {
+        if self.core.kit.net.register(&mut stream, id, true).is_err() {
             return Err((state, ConnectFault::Other("the poll takes no more sockets")));
         }
         let mut slot = Slot::new(stream, conn, Some(state));
-        slot.connecting = true;
+        slot.holds.add(Hold::Connecting);
         slot.watches_writable = true;
         self.core.admit(slot);
         Ok(id)
@@ -105,7 +106,7 @@ impl<N: Net, S> Peers<'_, N, S> {
     /// Bytes of connections' memory on this shard: half-received messages and what peers have not
     /// taken, blocks excepted.
     pub fn buffered(&self) -> usize {
-        self.core.gear.buffered()
+        self.core.kit.gear.buffered()
     }
 }
 
@@ -114,6 +115,6 @@ impl<T, S> Slot<T, S> {
     #[inline]
     pub(super) fn peer<'a>(&'a mut self, id: ConnId, gear: &'a mut Gear) -> Option<Peer<'a, S>> {
         let state = self.state.as_mut()?;
-        Some(Peer { id, state, tx: self.conn.sender(gear), paused: &mut self.paused_by_app })
+        Some(Peer { id, state, tx: self.conn.sender(gear), holds: &mut self.holds })
     }
 }

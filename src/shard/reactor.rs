@@ -23,17 +23,16 @@ use std::time::{Duration, Instant};
 use super::addresses::Addresses;
 use super::app::App;
 use super::context::Cx;
-use super::core::{Core, Slot};
+use super::core::{Core, Kit};
 use super::counters::Counters;
 use super::mailbox::{Command, Post};
-use super::net::{Net, Ready};
+use super::net::{Net, Ready, Source};
 use super::pace::PingPace;
 use super::peers::Peers;
 use super::slab::ConnId;
-use crate::conn::{Gear, MAX_TAIL, Settings, Tally, Tick};
-
-/// Room in front of what is read, for the incomplete bytes of the read before.
-pub(super) const FRONT: usize = MAX_TAIL.next_multiple_of(64);
+use super::slot::Slot;
+use super::turn::{FRONT, Turn};
+use crate::conn::{Gear, Settings, Tally, Tick};
 
 /// One tick of the coarse clock.
 pub(super) const TICK: Duration = Duration::from_millis(Tick::MILLIS as u64);
@@ -145,14 +144,14 @@ impl<N: Net, A: App> Reactor<N, A> {
 
     /// Joins the listening group.
     pub fn listen(&mut self) -> io::Result<()> {
-        self.core.net.listen()?;
+        self.core.kit.net.listen()?;
         self.listening = true;
         Ok(())
     }
 
     /// The network, for what only its maker knows.
     pub fn net(&self) -> &N {
-        &self.core.net
+        &self.core.kit.net
     }
 
     /// Runs until told to stop, or until the last connection is gone after a drain.
@@ -166,17 +165,19 @@ impl<N: Net, A: App> Reactor<N, A> {
     pub fn turn(&mut self) -> io::Result<bool> {
         let until = self.sleep_until();
         let mut reports = std::mem::take(&mut self.reports);
-        self.core.net.poll(&mut reports, until)?;
+        self.core.kit.net.poll(&mut reports, until)?;
         self.tick();
-        let waiting = self.core.ready.len();
+        let waiting = self.core.kit.ready.len();
         for report in reports.drain(..) {
             self.report(report);
         }
         self.reports = reports;
         self.accept_batch();
         for _ in 0..waiting {
-            if let Some(id) = self.core.ready.pop_front() {
-                self.read_turn(id);
+            if let Some(id) = self.core.kit.ready.pop_front()
+                && let Some(mut turn) = self.turn_of(id)
+            {
+                turn.read();
             }
         }
         self.mails();
@@ -195,14 +196,35 @@ impl<N: Net, A: App> Reactor<N, A> {
         })
     }
 
+    #[inline]
+    fn report(&mut self, report: Ready) {
+        match report.source {
+            Source::Conn(id) => {
+                if let Some(mut turn) = self.turn_of(id) {
+                    turn.report(report);
+                }
+            }
+            Source::Listener => self.listener_ready = true,
+            // Drained each turn anyway; the report has done its work by ending the sleep.
+            Source::Mail => {}
+        }
+    }
+
+    /// The turn of a connection, if it is still here.
+    #[inline]
+    fn turn_of(&mut self, id: ConnId) -> Option<Turn<'_, N, A>> {
+        let Self { core: Core { slab, kit, .. }, app, place, now, buffer, .. } = self;
+        Some(Turn { id, slot: slab.get_mut(id)?, kit, app, cx: cx(place, *now), buffer })
+    }
+
     /// The App's result, every connection closed.
     pub fn finish(mut self) -> A::Outcome {
         for index in 0..self.core.slab.places() {
             if let Some(id) = self.core.slab.id_at(index) {
-                self.core.doomed.push(id);
+                self.core.kit.doomed.push(id);
             }
         }
-        while !self.core.doomed.is_empty() {
+        while !self.core.kit.doomed.is_empty() {
             self.bury();
         }
         let outcome = self.app.finish();
@@ -211,20 +233,20 @@ impl<N: Net, A: App> Reactor<N, A> {
     }
 
     fn tick(&mut self) {
-        self.now = self.core.net.now();
+        self.now = self.core.kit.net.now();
         let millis = self.now.saturating_duration_since(self.started).as_millis();
         // From 1 on: 0 means 'never' in a connection.
-        self.core.gear.now = Tick((millis / Tick::MILLIS) as u32 + 1);
+        self.core.kit.gear.now = Tick((millis / Tick::MILLIS) as u32 + 1);
         self.place.counters[self.place.index].turns.add(1);
     }
 
     fn sleep_until(&self) -> Option<Instant> {
         let accepts_wait = self.listener_ready && self.accept_after.is_none();
-        let left_over = !(self.core.ready.is_empty() && self.core.doomed.is_empty());
+        let Kit { ready, doomed, wheel, .. } = &self.core.kit;
+        let left_over = !(ready.is_empty() && doomed.is_empty());
         if accepts_wait || left_over || self.app_has_more || self.drain_goes_on() {
             return Some(self.now);
         }
-        let wheel = &self.core.wheel;
         let wheel = wheel.is_armed().then(|| self.started + TICK * (wheel.next().0 - 1));
         let slice = (!self.fired.is_empty()).then_some(self.slice_at);
         [wheel, slice, self.accept_after, self.app.next_deadline()].into_iter().flatten().min()
@@ -250,7 +272,7 @@ impl<N: Net, A: App> Reactor<N, A> {
 
     fn deadlines(&mut self) {
         let before = self.fired.len();
-        self.core.wheel.expire(self.core.gear.now, &mut self.fired);
+        self.core.kit.wheel.expire(self.core.kit.gear.now, &mut self.fired);
         let due = self.fired.len();
         if due > before {
             self.pace_pings();
@@ -259,8 +281,10 @@ impl<N: Net, A: App> Reactor<N, A> {
         if due > 0 && self.now >= self.slice_at {
             self.slice_at = self.now + TICK / SLICES_PER_TICK;
             for index in self.fired.split_off(due.saturating_sub(self.slice)) {
-                if let Some(id) = self.core.slab.id_at(index as usize) {
-                    self.deadline(id);
+                if let Some(id) = self.core.slab.id_at(index as usize)
+                    && let Some(mut turn) = self.turn_of(id)
+                {
+                    turn.deadline();
                 }
             }
         }
@@ -275,23 +299,6 @@ impl<N: Net, A: App> Reactor<N, A> {
         self.tell_flushed();
     }
 
-    fn deadline(&mut self, id: ConnId) {
-        let Some(slot) = self.core.slab.get_mut(id) else { return };
-        if slot.paused() {
-            slot.conn.excuse(slot.paused_by_app, &self.core.gear);
-        }
-        if slot.conn.is_overdue(&self.core.gear) {
-            // After a stall its bytes may lie in the socket, unreported yet.
-            slot.readable = true;
-            self.read_turn(id);
-        }
-        let Some(slot) = self.core.slab.get_mut(id) else { return };
-        if slot.conn.handle_deadline(&mut self.core.gear) {
-            self.counters().pings_out.add(1);
-        }
-        self.core.flush(id, None);
-    }
-
     fn app_turn(&mut self) {
         let mut cx = cx(&self.place, self.now);
         let more = self.app.turn(&mut cx, &mut Peers { core: &mut self.core });
@@ -300,23 +307,39 @@ impl<N: Net, A: App> Reactor<N, A> {
         self.tell_flushed();
     }
 
+    /// Tells an App that measures which connections' bytes are with the kernel.
+    fn tell_flushed(&mut self) {
+        if A::PRECISE {
+            for (id, at) in self.core.kit.flushed.drain(..) {
+                if let Some(state) = self.core.slab.get_mut(id).and_then(|s| s.state.as_mut()) {
+                    self.app.flushed(state, at);
+                }
+            }
+        }
+    }
+
+    /// The time of an event for an App that measures, of the turn for one that does not.
+    fn event_time(&self) -> Instant {
+        if A::PRECISE { self.core.kit.net.now() } else { self.now }
+    }
+
     pub(super) fn counters(&self) -> &Counters {
         &self.place.counters[self.place.index]
     }
 
     /// Closes what ended.
     fn bury(&mut self) {
-        if self.core.doomed.is_empty() {
+        if self.core.kit.doomed.is_empty() {
             return;
         }
-        let first = self.core.doomed.len().saturating_sub(BURIALS);
-        for id in self.core.doomed.split_off(first) {
+        let first = self.core.kit.doomed.len().saturating_sub(BURIALS);
+        for id in self.core.kit.doomed.split_off(first) {
             let Some(slot) = self.core.slab.remove(id) else { continue };
-            self.core.wheel.arm(id.index, Tick(u32::MAX));
+            self.core.kit.wheel.arm(id.index, Tick(u32::MAX));
             let Slot { stream, conn, state, opened, turned_away, counted, .. } = slot;
             drop(stream);
             self.uncount(counted);
-            let end = conn.end(&mut self.core.gear);
+            let end = conn.end(&mut self.core.kit.gear);
             let counters = &self.place.counters[self.place.index];
             counters.connections.sub(1);
             counters.open.sub(opened.into());

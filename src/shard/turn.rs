@@ -1,103 +1,248 @@
-//! One connection's events, from its input to its App.
+//! One connection's turn: one read, its events to the App, one write. A short read means drained,
+//! unless FIN or an error was reported with it.
 
 use super::app::App;
 use super::context::Cx;
-use super::core::Slot;
+use super::core::Kit;
+use super::net::{Net, Ready, Received};
 use super::slab::ConnId;
-use crate::conn::{Control, Event, Gear, Input, Message};
+use super::slot::{Hold, Slot};
+use crate::conn::{Control, End, Event, Input, MAX_TAIL, Message};
 use crate::wire::handshake::parse_request;
 
-/// Feeds every event of the input to the App. Answers gather in the gear's stage.
-#[inline]
-pub(super) fn events<T, A: App>(
-    slot: &mut Slot<T, A::State>,
-    id: ConnId,
-    gear: &mut Gear,
-    app: &mut A,
-    cx: &mut Cx<'_, A::Mail>,
-    input: &mut Input<'_>,
-) {
-    loop {
-        while let Some(whole) = slot.conn.next_whole(input, gear) {
-            message(slot, id, whole, gear, app, cx);
+/// Room in front of what is read, for the incomplete bytes of the read before.
+pub(super) const FRONT: usize = MAX_TAIL.next_multiple_of(64);
+
+/// A connection, looked up once, and everything that its turn needs.
+pub(super) struct Turn<'a, N: Net, A: App> {
+    pub(super) id: ConnId,
+    pub(super) slot: &'a mut Slot<N::Stream, A::State>,
+    pub(super) kit: &'a mut Kit<N>,
+    pub(super) app: &'a mut A,
+    pub(super) cx: Cx<'a, A::Mail>,
+    /// The shard's read buffer, until a read has used it.
+    pub(super) buffer: &'a mut [u8],
+}
+
+impl<N: Net, A: App> Turn<'_, N, A> {
+    // What leads to a turn.
+
+    /// The poll reported something.
+    #[inline]
+    pub(super) fn report(&mut self, report: Ready) {
+        let slot = &mut *self.slot;
+        slot.readable |= report.readable;
+        slot.hangup |= report.hangup;
+        if report.writable || !slot.holds.is_empty() {
+            self.writable(report);
         }
-        let Some(event) = slot.conn.next(input, gear) else { return };
-        handle(slot, id, event, gear, app, cx);
+        // Whoever stands in the ready list has its turn there, once: a second entry for each report
+        // would give a flood more turns the longer it lasts.
+        if !self.slot.queued {
+            self.read();
+        }
     }
-}
 
-#[inline]
-fn message<T, A: App>(
-    slot: &mut Slot<T, A::State>,
-    id: ConnId,
-    mut message: Message<'_>,
-    gear: &mut Gear,
-    app: &mut A,
-    cx: &mut Cx<'_, A::Mail>,
-) {
-    if let Some(mut peer) = slot.peer(id, gear) {
-        app.message(cx, &mut peer, &mut message);
-    }
-    message.reclaim(&mut gear.pool);
-}
-
-/// Any event.
-#[inline(never)]
-fn handle<T, A: App>(
-    slot: &mut Slot<T, A::State>,
-    id: ConnId,
-    event: Event<'_>,
-    gear: &mut Gear,
-    app: &mut A,
-    cx: &mut Cx<'_, A::Mail>,
-) {
-    match event {
-        Event::Message(whole) => message(slot, id, whole, gear, app, cx),
-        Event::Control(control) => {
-            if matches!(control, Control::Ping(_)) {
-                cx.counters().pings_in.add(1);
+    #[inline(never)]
+    fn writable(&mut self, report: Ready) {
+        if self.slot.holds.has(Hold::Connecting) {
+            if report.writable || report.hangup {
+                self.connected();
             }
-            if let Some(mut peer) = slot.peer(id, gear) {
-                app.control(cx, &mut peer, control);
+        } else if report.writable && self.slot.conn.owes() {
+            self.kit.pay(self.id, self.slot);
+            self.kit.after(self.id, self.slot);
+            self.tell_flushed();
+        }
+    }
+
+    /// Client: a connect is decided.
+    fn connected(&mut self) {
+        self.look_at_the_clock();
+        let Self { id, slot, kit, app, cx, .. } = self;
+        slot.holds.lift(Hold::Connecting);
+        if let Err(fault) = kit.net.established(&mut slot.stream) {
+            slot.conn.handle_fault(End::Connect(fault));
+        } else {
+            if let Some(mut peer) = slot.peer(*id, &mut kit.gear) {
+                app.connected(cx, &mut peer);
+            }
+            slot.conn.ask(&mut kit.gear);
+        }
+        self.flush(&[]);
+    }
+
+    /// Its deadline has come.
+    pub(super) fn deadline(&mut self) {
+        let Self { slot, kit, .. } = self;
+        if !slot.holds.is_empty() {
+            slot.conn.excuse(slot.holds.has(Hold::App), &kit.gear);
+        }
+        if slot.conn.is_overdue(&kit.gear) {
+            // After a stall its bytes may lie in the socket, unreported yet.
+            slot.readable = true;
+            self.read();
+        }
+        if self.slot.conn.handle_deadline(&mut self.kit.gear) {
+            self.cx.counters().pings_out.add(1);
+        }
+        self.flush(&[]);
+    }
+
+    // The turn.
+
+    /// One read, its events, one write.
+    #[inline]
+    pub(super) fn read(&mut self) {
+        let Self { id, slot, kit, app, cx, buffer } = self;
+        slot.queued = false;
+        if !slot.readable || !slot.holds.is_empty() {
+            return;
+        }
+        if let Some(state) = &slot.state
+            && !app.may_read(cx, *id, state)
+        {
+            slot.holds.add(Hold::App);
+            return;
+        }
+        let direct = slot.conn.direct(&mut kit.gear).unwrap_or_default();
+        let direct_len = direct.len();
+        let outcome = kit.net.read(&mut slot.stream, direct, &mut buffer[FRONT..]);
+        kit.flow.reads += 1;
+        match outcome {
+            Received::Bytes { n, drained } => {
+                slot.readable = !drained || slot.hangup;
+                self.interpret(n, direct_len);
+            }
+            other => self.nothing_came(other),
+        }
+    }
+
+    #[inline(never)]
+    fn nothing_came(&mut self, outcome: Received) {
+        self.slot.readable = false;
+        match outcome {
+            Received::Bytes { .. } | Received::Blocked => return,
+            Received::Eof => self.slot.conn.handle_eof(),
+            Received::Failed(why) => self.slot.conn.handle_fault(End::Socket(why)),
+        }
+        self.kit.after(self.id, self.slot);
+    }
+
+    /// `n` bytes came, the first of them, up to `direct_len`, into the connection's own buffer.
+    #[inline]
+    fn interpret(&mut self, n: usize, direct_len: usize) {
+        self.look_at_the_clock();
+        let Self { slot, kit, buffer, .. } = self;
+        let buffer = std::mem::take(buffer);
+        kit.flow.bytes_in += n as u64;
+        slot.conn.heard(&kit.gear);
+        let from_direct = n.min(direct_len);
+        if from_direct > 0 {
+            slot.conn.received(from_direct, &mut kit.gear);
+        }
+        let kept = slot.conn.restore_tail(&mut buffer[..FRONT], &mut kit.gear);
+        let (start, end) = (FRONT - kept, FRONT + n - from_direct);
+        self.events(&mut Input::new(&mut buffer[start..end], start));
+        self.flush(buffer);
+    }
+
+    /// Feeds every event of the input to the App. Answers gather in the gear's stage.
+    #[inline]
+    fn events(&mut self, input: &mut Input<'_>) {
+        loop {
+            while let Some(message) = self.slot.conn.next_whole(input, &mut self.kit.gear) {
+                self.message(message);
+            }
+            let Some(event) = self.slot.conn.next(input, &mut self.kit.gear) else { return };
+            self.handle(event);
+        }
+    }
+
+    #[expect(
+        clippy::inline_always,
+        reason = "a call for each small message is a tenth of its cost"
+    )]
+    #[inline(always)]
+    fn message(&mut self, mut message: Message<'_>) {
+        let Self { id, slot, kit, app, cx, .. } = self;
+        if let Some(mut peer) = slot.peer(*id, &mut kit.gear) {
+            app.message(cx, &mut peer, &mut message);
+        }
+        message.reclaim(&mut kit.gear.pool);
+    }
+
+    /// One event of any kind.
+    #[inline(never)]
+    fn handle(&mut self, event: Event<'_>) {
+        match event {
+            Event::Message(message) => self.message(message),
+            Event::Control(control) => self.control(control),
+            Event::Head(head) => self.upgrade(&head),
+            Event::Opened => self.opened(),
+        }
+    }
+
+    fn control(&mut self, control: Control<'_>) {
+        let Self { id, slot, kit, app, cx, .. } = self;
+        if matches!(control, Control::Ping(_)) {
+            cx.counters().pings_in.add(1);
+        }
+        if let Some(mut peer) = slot.peer(*id, &mut kit.gear) {
+            app.control(cx, &mut peer, control);
+        }
+    }
+
+    /// Server: a whole request head. The App decides, the connection answers.
+    fn upgrade(&mut self, head: &[u8]) {
+        let Self { slot, kit, app, cx, .. } = self;
+        let outcome = parse_request(head).and_then(|request| {
+            app.accept(cx, &request).map(|welcome| (welcome, request.accept()))
+        });
+        match outcome {
+            Ok((welcome, key)) => {
+                slot.conn.accept(&key, welcome.protocol.as_deref(), &mut kit.gear);
+                slot.state = Some(welcome.state);
+                self.opened();
+            }
+            Err(refusal) => slot.conn.refuse(&refusal, &mut kit.gear),
+        }
+    }
+
+    fn opened(&mut self) {
+        let Self { id, slot, kit, app, cx, .. } = self;
+        slot.opened = true;
+        cx.counters().opened.add(1);
+        cx.counters().open.add(1);
+        if let Some(mut peer) = slot.peer(*id, &mut kit.gear) {
+            app.open(cx, &mut peer);
+        }
+    }
+
+    // Its end.
+
+    #[inline]
+    fn flush(&mut self, input: &[u8]) {
+        self.kit.flush(self.id, self.slot, input);
+        self.tell_flushed();
+    }
+
+    #[inline]
+    fn tell_flushed(&mut self) {
+        if A::PRECISE {
+            for (_, at) in self.kit.flushed.drain(..) {
+                if let Some(state) = &mut self.slot.state {
+                    self.app.flushed(state, at);
+                }
             }
         }
-        Event::Head(head) => upgrade(slot, id, &head, gear, app, cx),
-        Event::Opened => opened(slot, id, gear, app, cx),
     }
-}
 
-/// Server: a whole request head. The App decides, the connection answers.
-fn upgrade<T, A: App>(
-    slot: &mut Slot<T, A::State>,
-    id: ConnId,
-    head: &[u8],
-    gear: &mut Gear,
-    app: &mut A,
-    cx: &mut Cx<'_, A::Mail>,
-) {
-    let outcome = parse_request(head)
-        .and_then(|request| app.accept(cx, &request).map(|welcome| (welcome, request.accept())));
-    match outcome {
-        Ok((welcome, key)) => {
-            slot.conn.accept(&key, welcome.protocol.as_deref(), gear);
-            slot.state = Some(welcome.state);
-            opened(slot, id, gear, app, cx);
+    /// The time of an event for an App that measures, of the loop's turn for one that does not.
+    #[inline]
+    fn look_at_the_clock(&mut self) {
+        if A::PRECISE {
+            self.cx.now = self.kit.net.now();
         }
-        Err(refusal) => slot.conn.refuse(&refusal, gear),
-    }
-}
-
-fn opened<T, A: App>(
-    slot: &mut Slot<T, A::State>,
-    id: ConnId,
-    gear: &mut Gear,
-    app: &mut A,
-    cx: &mut Cx<'_, A::Mail>,
-) {
-    slot.opened = true;
-    cx.counters().opened.add(1);
-    cx.counters().open.add(1);
-    if let Some(mut peer) = slot.peer(id, gear) {
-        app.open(cx, &mut peer);
     }
 }
