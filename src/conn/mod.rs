@@ -23,6 +23,7 @@ mod assemble;
 mod block;
 mod buffer;
 mod closing;
+mod deadline;
 mod end;
 mod gear;
 mod input;
