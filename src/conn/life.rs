@@ -7,7 +7,6 @@ use super::end::End;
 use super::gear::Gear;
 use super::outbox::Outbox;
 use super::sender::{Sender, stage_close, stage_frame};
-use super::settings::Tick;
 use super::side::Side;
 use crate::wire::close::CloseCode;
 use crate::wire::frame::Opcode;
