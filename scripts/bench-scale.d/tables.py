@@ -1,6 +1,8 @@
 """A result as Markdown: every figure is a median of rounds."""
 import statistics
 
+from report import grid, short
+
 # Fewer connections than this tell nothing about bytes or setup: one page more or less decides.
 LEAST_FOR_EACH = 1000
 
@@ -9,14 +11,6 @@ def middle(runs, key):
     """The median over the rounds that have the figure; None if none has."""
     found = [run[key] for run in runs if run.get(key) is not None]
     return statistics.median(found) if found else None
-
-
-def short(number):
-    """Three digits, as far as there are as many."""
-    if number is None:
-        return "-"
-    return f"{number:.2f}" if abs(number) < 10 else f"{number:.1f}" if abs(number) < 100 else \
-        f"{number:,.0f}"
 
 
 def spread(runs, key):
@@ -32,11 +26,6 @@ def time_of(us):
         return "-"
     return f"{us:.0f} us" if us < 1000 else f"{us / 1000:.2g} ms" if us < 1e6 else \
         f"{us / 1e6:.2g} s"
-
-
-def grid(head, body):
-    lines = [head, ["---:"] * len(head), *body]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def named(result, kind):

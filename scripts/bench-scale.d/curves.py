@@ -1,18 +1,14 @@
 """A result as an SVG: cost and bytes against the number of connections."""
-from html import escape
 from math import ceil, log10
 
-from report import both, middle, named, short
+from plot import INK, OWN, text
+from report import short
+from tables import both, middle, named
 
 # Colours that are read on white and on black.
-INK, COLOURS = "#7d8590", ("#2f81f7", "#d29922", "#3fb950")
+COLOURS = (OWN, "#d29922", "#3fb950")
 WIDTH, HEIGHT, MARGIN, LEFT = 1000, 330, 24, 56
 TOP, BOTTOM = 78, 44
-
-
-def text(x, y, said, anchor="start", fill=INK, weight="normal"):
-    return (f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" fill="{fill}" '
-            f'font-weight="{weight}">{escape(said)}</text>')
 
 
 def rule(x1, y1, x2, y2, more=""):

@@ -1,0 +1,40 @@
+"""What every benchmark's report needs: the machine it ran on, and its place in docs/BENCHMARKS.md."""
+import datetime
+import os
+import pathlib
+import platform
+import re
+
+TOP = pathlib.Path(__file__).resolve().parent.parent.parent
+DOCS = TOP / "docs"
+
+
+def read(path):
+    try:
+        return pathlib.Path(path).read_text().strip()
+    except OSError:
+        return "unknown"
+
+
+def machine(load):
+    """The machine as a report names it; `load` is /proc/loadavg's first figure before the runs."""
+    model = re.search(r"model name\s*: (.*)", read("/proc/cpuinfo"))
+    return {"cpu": model[1] if model else platform.machine(),
+            "cores": len(os.sched_getaffinity(0)), "kernel": platform.release(),
+            "congestion": read("/proc/sys/net/ipv4/tcp_congestion_control"), "load": load,
+            "date": datetime.date.today().isoformat()}
+
+
+def load_now():
+    return read("/proc/loadavg").split()[0]
+
+
+def publish(name, shown):
+    """Puts `shown` between the two marks of `name` in docs/BENCHMARKS.md."""
+    begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
+    page = DOCS / "BENCHMARKS.md"
+    before, found, rest = page.read_text().partition(begin)
+    _, closed, after = rest.partition(end)
+    if not found or not closed:
+        raise SystemExit(f"{name}: docs/BENCHMARKS.md has lost its marks {begin} and {end}")
+    page.write_text(f"{before}{begin}\n{shown}{end}{after}")
