@@ -1,9 +1,8 @@
-//! Unmasking, 2 B to 64 MiB: each body, the naive loop, the roofline and the peers whose masks can
-//! be called. `cargo bench --bench mask`; `--bench mask_targets` has the ratios that are quoted.
+//! Unmasking, 2 B to 64 MiB: each body, the naive loop and the roofline. `cargo bench --bench mask`;
+//! `--bench mask_targets` has the ratios that are quoted, `benches/peers` the masks of others.
 //!
 //! How it may mislead: one length over and over lets the branch predictor learn it, so the group
-//! `random` counts for small frames. tungstenite's and tokio-websockets' masks are private; see
-//! `mask_targets` for them.
+//! `random` counts for small frames.
 #![allow(missing_docs, reason = "criterion's macros make undocumented items")]
 
 mod packed;
@@ -45,12 +44,6 @@ fn in_place(c: &mut Criterion, name: &str, lengths: &[Lengths]) {
         }
         case("naive", &mut |packed| _ = packed.walk(naive));
         case("roofline", &mut |packed| _ = packed.walk(|payload, _| roofline::invert(payload)));
-        case("sockudo-ws", &mut |packed| {
-            packed.walk(|payload, key| sockudo_ws::simd::apply_mask(payload, key.0));
-        });
-        case("fastwebsockets", &mut |packed| {
-            packed.walk(|payload, key| fastwebsockets::unmask(payload, key.0));
-        });
     }
 }
 

@@ -5,8 +5,7 @@
 //! which stays in the first-level cache while the lengths go on changing.
 #![allow(dead_code, reason = "each benchmark takes its part")]
 
-#[cfg(feature = "server")]
-pub(crate) mod peers;
+pub(crate) mod ratios;
 
 use plimsoll::wire::frame::{self, MAX_HEADER, Opcode};
 use plimsoll::wire::mask::Key;

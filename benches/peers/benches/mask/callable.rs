@@ -7,14 +7,14 @@
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
-use futures_core::Stream;
+use futures_util::Stream;
 use plimsoll::wire::mask::Key;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tungstenite::Bytes;
-use tungstenite::protocol::frame::coding::{Data, OpCode};
-use tungstenite::protocol::frame::{Frame, FrameHeader, FrameSocket};
+use tokio_tungstenite::tungstenite::Bytes;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
+use tokio_tungstenite::tungstenite::protocol::frame::{Frame, FrameHeader, FrameSocket};
 
-use super::{Lengths, Packed};
+use crate::packed::{Lengths, Packed};
 
 static PAYLOAD: [u8; 1 << 20] = [b'x'; 1 << 20];
 
