@@ -54,8 +54,9 @@ def panel(x, y, width, title, ratios):
         parts.append(f'<rect x="{x + LABEL:.1f}" y="{line:.1f}" width="{length:.1f}" '
                      f'height="{BAR}" rx="2" fill="{fill}"/>')
         cut = " »" if ratio > MOST else ""
-        parts.append(text(x + LABEL + length + 5, line + BAR - 2, short(ratio) + cut, "start",
-                          label, weight))
+        # A figure never lies on the dashed line.
+        after = max(x + LABEL + length, raw if raw - VALUE < x + LABEL + length else 0) + 5
+        parts.append(text(after, line + BAR - 2, short(ratio) + cut, "start", label, weight))
     parts.append(f'<line x1="{raw:.1f}" y1="{top - 4}" x2="{raw:.1f}" y2="{top + height}" '
                  f'stroke="{INK}" stroke-dasharray="3 2"/>')
     return parts, HEAD + height + 14
