@@ -1,5 +1,6 @@
-//! Unmasking, 2 B to 64 MiB: each body, the naive loop and the roofline. `cargo bench --bench mask`;
-//! `--bench mask_targets` has the ratios that are quoted, `benches/peers` the masks of others.
+//! Unmasking, 2 B to 64 MiB: each body, the naive loop and the roofline.
+//! `cargo bench --bench mask`; `--bench mask_targets` has the ratios that are quoted,
+//! `benches/peers` the masks of others.
 //!
 //! How it may mislead: one length over and over lets the branch predictor learn it, so the group
 //! `random` counts for small frames.
