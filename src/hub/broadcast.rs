@@ -27,7 +27,7 @@ use super::presence::{Bucket, OwnRooms, Presence};
 use super::publication::{Mail, Publication, cost};
 use super::room::Room;
 use super::rooms::Rooms;
-use super::stage::Stage;
+use super::stage::{Frames, Stage};
 use crate::conn::{Block, Kind};
 use crate::limits;
 
@@ -288,9 +288,9 @@ impl<I: Copy + PartialEq, S> Broadcast<I, S> {
                 return true;
             }
             path.is_staged = false;
-            self.staged_bytes -= path.stage.len();
             let (name, bucket) = (Arc::clone(&path.name), path.bucket);
-            for (frames, messages) in path.stage.take(&mut self.spare) {
+            while let Some((frames, messages)) = self.next_staged(*room) {
+                self.staged_bytes -= frames.len();
                 let block = reach.block(frames);
                 self.under_way.fetch_add(cost(block.bytes()), Relaxed);
                 let under_way = Arc::clone(&self.under_way);
@@ -302,6 +302,10 @@ impl<I: Copy + PartialEq, S> Broadcast<I, S> {
             false
         });
         self.staged = staged;
+    }
+
+    fn next_staged(&mut self, room: u32) -> Option<Frames> {
+        self.paths.get(room)?.stage.next(&mut self.spare)
     }
 
     fn mail_out(&mut self, bucket: Bucket, block: &Arc<Publication>, reach: &mut impl Reach<I, S>) {

@@ -1,5 +1,7 @@
 //! Frames that came to one path in one turn, encoded behind each other until they are a block.
 
+use std::collections::VecDeque;
+
 use crate::conn::Kind;
 use crate::limits;
 use crate::wire::frame::{self, MAX_HEADER};
@@ -14,11 +16,9 @@ pub(super) type Frames = (Box<[u8]>, u32);
 #[derive(Debug, Default)]
 pub(super) struct Stage {
     /// Full blocks, in order, before `bytes`.
-    blocks: Vec<Frames>,
+    full: VecDeque<Frames>,
     bytes: Vec<u8>,
     messages: u32,
-    /// Bytes of all.
-    len: usize,
 }
 
 impl Stage {
@@ -32,39 +32,31 @@ impl Stage {
         self.bytes.extend_from_slice(&header[..size]);
         self.bytes.extend_from_slice(payload);
         self.messages += 1;
-        self.len += size + payload.len();
         if self.bytes.len() >= limits::BLOCK {
-            self.seal(spare);
+            let frames = self.seal(spare);
+            self.full.push_back(frames);
         }
         size + payload.len()
     }
 
-    fn seal(&mut self, spare: &mut Vec<Vec<u8>>) {
+    fn seal(&mut self, spare: &mut Vec<Vec<u8>>) -> Frames {
         let mut bytes = std::mem::take(&mut self.bytes);
-        self.blocks.push((Box::from(bytes.as_slice()), std::mem::take(&mut self.messages)));
+        let frames = (Box::from(bytes.as_slice()), std::mem::take(&mut self.messages));
         bytes.clear();
         if spare.len() < SPARE && bytes.capacity() <= 2 * limits::BLOCK {
             spare.push(bytes);
         }
-    }
-
-    /// Bytes of all frames.
-    pub(super) fn len(&self) -> usize {
-        self.len
+        frames
     }
 
     /// Whether a block is full.
     pub(super) fn has_blocks(&self) -> bool {
-        !self.blocks.is_empty()
+        !self.full.is_empty()
     }
 
-    /// All blocks; nothing is left.
-    pub(super) fn take(&mut self, spare: &mut Vec<Vec<u8>>) -> Vec<Frames> {
-        if self.messages > 0 {
-            self.seal(spare);
-        }
-        self.len = 0;
-        std::mem::take(&mut self.blocks)
+    /// The next block; the last one need not be full.
+    pub(super) fn next(&mut self, spare: &mut Vec<Vec<u8>>) -> Option<Frames> {
+        self.full.pop_front().or_else(|| (self.messages > 0).then(|| self.seal(spare)))
     }
 }
 
@@ -77,11 +69,10 @@ mod tests {
         let (mut stage, mut spare) = (Stage::default(), Vec::new());
         assert_eq!(stage.add(Kind::Text, b"hi", &mut spare), 4);
         assert_eq!(stage.add(Kind::Binary, &[7; 126], &mut spare), 130);
-        assert_eq!((stage.len(), stage.has_blocks()), (134, false));
-        let blocks = stage.take(&mut spare);
-        let [(bytes, 2)] = blocks.as_slice() else { panic!("{blocks:?}") };
+        assert!(!stage.has_blocks());
+        let (bytes, messages) = stage.next(&mut spare).unwrap();
         assert_eq!(bytes[..8], [0x81, 2, b'h', b'i', 0x82, 126, 0, 126]);
-        assert_eq!((bytes.len(), stage.len(), stage.take(&mut spare).len()), (134, 0, 0));
+        assert_eq!((bytes.len(), messages, stage.next(&mut spare)), (134, 2, None));
         assert_eq!(spare.len(), 1, "the buffer is kept");
     }
 
@@ -92,7 +83,7 @@ mod tests {
             stage.add(Kind::Binary, &[n; 4096], &mut spare);
         }
         assert!(stage.has_blocks());
-        let blocks = stage.take(&mut spare);
+        let blocks: Vec<Frames> = std::iter::from_fn(|| stage.next(&mut spare)).collect();
         assert_eq!(blocks.iter().map(|block| block.1).sum::<u32>(), 100);
         assert!(blocks.len() >= 6, "{} blocks", blocks.len());
         let all: Vec<u8> = blocks.iter().flat_map(|block| block.0.iter().copied()).collect();
