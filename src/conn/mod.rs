@@ -27,6 +27,7 @@ mod deadline;
 mod end;
 mod gear;
 mod input;
+mod join;
 mod life;
 mod message;
 mod opening;
@@ -155,8 +156,15 @@ impl Conn {
         if let Some(message) = self.next_whole(input, gear) {
             return Some(Event::Message(message));
         }
-        if input.rest().is_empty() && self.partial.is_none() {
-            return None;
+        if self.partial.is_none() {
+            if input.rest().is_empty() {
+                return None;
+            }
+            if self.reads_frames()
+                && let Some(message) = self.next_joined(input, gear)
+            {
+                return Some(Event::Message(message));
+            }
         }
         self.next_rare(input, gear)
     }

@@ -4,9 +4,9 @@
 
 use crate::{conn, wire};
 
-mod drive;
+pub(super) mod drive;
 mod faults;
 mod life;
-mod naive;
+pub(super) mod naive;
 mod pair;
 mod splits;

@@ -86,13 +86,16 @@ const FIRST: [u8; 256] = {
     table
 };
 
+/// Bytes that [`glance`] looks at.
+pub const GLANCE: usize = 8;
+
 /// The header at the start of `bytes` as far as one look tells: a data frame with a length of 7 or
-/// 16 bits, nothing wrong with it, and 8 bytes there to look at. `None` means: ask [`decode`].
+/// 16 bits, nothing wrong with it, and [`GLANCE`] bytes there to look at. `None` means: ask [`decode`].
 ///
 /// `masked` as there; wherever this gives a header, it is the one that [`decode`] gives.
 #[inline]
 pub fn glance(bytes: &[u8], masked: bool) -> Option<Header> {
-    let look = u64::from_le_bytes(*bytes.first_chunk()?);
+    let look = u64::from_le_bytes(*bytes.first_chunk::<GLANCE>()?);
     let (first, second) = (look as u8, (look >> 8) as u8);
     let opcode = match first & !field::FIN {
         0x0 => Opcode::Continuation,
@@ -340,7 +343,7 @@ mod tests {
                 (Some(header), decoded) => prop_assert_eq!(decoded, Ok(Some(header))),
                 (None, Ok(Some(header))) => {
                     let common = !header.opcode.is_control() && header.len <= 0xffff;
-                    prop_assert!(!common || bytes.len() < 8, "missed {:?}", header);
+                    prop_assert!(!common || bytes.len() < GLANCE, "missed {:?}", header);
                 }
                 (None, _) => {}
             }
