@@ -90,7 +90,8 @@ const FIRST: [u8; 256] = {
 pub const GLANCE: usize = 8;
 
 /// The header at the start of `bytes` as far as one look tells: a data frame with a length of 7 or
-/// 16 bits, nothing wrong with it, and [`GLANCE`] bytes there to look at. `None` means: ask [`decode`].
+/// 16 bits, nothing wrong with it, and [`GLANCE`] bytes there to look at. `None` means: ask
+/// [`decode`].
 ///
 /// `masked` as there; wherever this gives a header, it is the one that [`decode`] gives.
 #[inline]
