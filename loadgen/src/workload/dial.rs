@@ -22,8 +22,16 @@ use crate::schedule::{Gap, Nanos};
 
 /// Openings in flight on one shard. 16-64 fill the machine; more only adds latency.
 const OPENINGS: u32 = 32;
-/// Closes in flight on one shard, so that each is timed and not its place in a queue.
+/// Closes in flight on one shard at most, so that each is timed and not its place in a queue.
 const CLOSES: u32 = 64;
+/// Closes in flight on all shards together: with 56 shards of 64 each the last of a full machine
+/// took longer than the close handshake may.
+const CLOSES_IN_ALL: u32 = 512;
+
+/// Closes in flight on one of so many shards.
+fn closes_of(shards: usize) -> u32 {
+    (CLOSES_IN_ALL / (shards as u32).max(1)).clamp(1, CLOSES)
+}
 
 /// Connecting under way.
 #[derive(Debug)]
@@ -258,13 +266,13 @@ impl Workload {
 
     /// At once while places are free and connections are left.
     pub(super) fn next_close(&self) -> Nanos {
-        let more = self.closing < CLOSES && self.close_next < self.links.len();
+        let more = self.closing < closes_of(self.task.shards) && self.close_next < self.links.len();
         if more { 0 } else { Nanos::MAX }
     }
 
     /// Close frames up to the number that may be in flight.
     pub(super) fn close_some<N: Net>(&mut self, peers: &mut Peers<'_, N, Local>) {
-        while self.closing < CLOSES && self.close_next < self.links.len() {
+        while self.closing < closes_of(self.task.shards) && self.close_next < self.links.len() {
             let link = &mut self.links[self.close_next];
             self.close_next += 1;
             let (true, Some(id)) = (link.is_open(), link.id) else { continue };
@@ -282,6 +290,18 @@ impl Workload {
         let all_asked = self.close_next == self.links.len();
         if self.step == Step::Closing && all_asked && self.closing == 0 {
             self.reach(Step::Closed);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn closes_in_flight_are_bounded_by_shard_and_in_all() {
+        for (shards, closes) in [(1, 64), (6, 64), (8, 64), (16, 32), (56, 9), (1024, 1)] {
+            assert_eq!(closes_of(shards), closes, "{shards} shards");
         }
     }
 }
