@@ -10,7 +10,8 @@ import shlex
 import shutil
 import subprocess
 
-TOP = pathlib.Path(__file__).resolve().parent.parent.parent
+from page import TOP
+
 RIG = TOP / "benches" / "rig"
 PEERS = TOP / "benches" / "peers"
 NPM = PEERS / "npm"

@@ -1,10 +1,18 @@
 """The rows of the table, and the interleaved measurement of them."""
 import sys
+import time
 
 from peers import NO_BROADCAST
 from servers import Failure, Server, calls_per_message, client
 
 HELD = 10_000
+
+
+BEGAN = time.monotonic()
+
+
+def say(what):
+    print(f"bench-peers [{(time.monotonic() - BEGAN) / 60:.1f} min]: {what}", file=sys.stderr, flush=True)
 
 
 class Row:
@@ -15,20 +23,20 @@ class Row:
 
 
 ROWS = {row.name: row for row in [
-    Row("20 B", "echo", 10_000, "--size", "20", "--connections", "200"),
-    Row("20 B (16 in flight)", "echo", 20_000, "--size", "20", "--connections", "200",
+    Row("20 B", "echo", 4_000, "--size", "20", "--connections", "200"),
+    Row("20 B (16 in flight)", "echo", 16_000, "--size", "20", "--connections", "200",
         "--in-flight", "16"),
-    Row("1 KiB", "echo", 10_000, "--size", "1024", "--connections", "200"),
-    Row("4 x 256 B fragments", "echo", 10_000, "--size", "1024", "--connections", "200",
+    Row("1 KiB", "echo", 4_000, "--size", "1024", "--connections", "200"),
+    Row("4 x 256 B fragments", "echo", 4_000, "--size", "1024", "--connections", "200",
         "--fragments", "4"),
-    Row("16 KiB binary", "echo", 5_000, "--size", "16384", "--connections", "50"),
-    Row("16 KiB text", "echo", 5_000, "--size", "16384", "--connections", "50",
+    Row("16 KiB binary", "echo", 2_000, "--size", "16384", "--connections", "50"),
+    Row("16 KiB text", "echo", 2_000, "--size", "16384", "--connections", "50",
         "--payload", "ascii"),
-    Row("16 KiB Cyrillic text", "echo", 5_000, "--size", "16384", "--connections", "50",
+    Row("16 KiB Cyrillic text", "echo", 2_000, "--size", "16384", "--connections", "50",
         "--payload", "letters"),
-    Row("64 KiB", "echo", 1_000, "--size", "65536", "--connections", "10"),
-    Row("1 MiB", "echo", 100, "--size", "1048576", "--connections", "2"),
-    Row("broadcast to 1000", "broadcast", 10_000, "--size", "64", "--connections", "1000"),
+    Row("64 KiB", "echo", 500, "--size", "65536", "--connections", "10"),
+    Row("1 MiB", "echo", 60, "--size", "1048576", "--connections", "2"),
+    Row("broadcast to 1000", "broadcast", 5_000, "--size", "64", "--connections", "1000"),
     Row("broadcast to 1000 (16 in flight)", "broadcast", 32_000, "--size", "64",
         "--connections", "1000", "--in-flight", "16"),
     Row("idle connection", "hold", 0, "--size", "20", "--connections", str(HELD)),
@@ -50,7 +58,7 @@ class Bench:
 
     def fail(self, what, peer, why):
         self.failures.append(f"{peer}, {what}: {why}")
-        print(f"bench-peers: {self.failures[-1]}", file=sys.stderr, flush=True)
+        say(self.failures[-1])
 
     def start(self, core, environment=None):
         servers = {}
@@ -78,7 +86,7 @@ class Bench:
                     for peer in order[at:] + order[:at]:
                         run = self.run(row, servers[peer], client_core, placement)
                         into[row.name].setdefault(peer.name, []).append(run)
-                print(f"{placement}: round {turn + 1} of {rounds}", file=sys.stderr, flush=True)
+                say(f"{placement}: round {turn + 1} of {rounds}")
         finally:
             end(servers)
 
@@ -116,7 +124,7 @@ class Bench:
                 self.fail("system calls", peer.name, why)
             finally:
                 server.end()
-        print("system calls: counted", file=sys.stderr, flush=True)
+        say("system calls: counted")
 
     def hold(self, server_core, client_core):
         """{name: bytes of the server's own memory for each connection}, each in a fresh process."""
@@ -133,7 +141,7 @@ class Bench:
                 finally:
                     if server:
                         server.end()
-            print("idle connections: held", file=sys.stderr, flush=True)
+            say("idle connections: held")
 
 
 def end(servers):

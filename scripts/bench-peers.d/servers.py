@@ -94,16 +94,21 @@ def opens(port):
         return False
 
 
-def client(rig, server, core, row, *options):
-    """What the client prints of one run."""
-    command = [rig, "client", server.at(row.mode), "--mode", row.mode, *row.options, *options]
+def command(rig, server, row, *options):
+    """The client's command line for a row."""
+    words = [rig, "client", server.at(row.mode), "--mode", row.mode, *row.options, *options]
     if server.process:
         if server.process.poll() is not None:
             raise Failure(f"the server has ended with {server.process.returncode}")
-        command += ["--server-pid", str(server.process.pid)]
+        words += ["--server-pid", str(server.process.pid)]
+    return words
+
+
+def client(rig, server, core, row, *options):
+    """What the client prints of one run."""
     try:
-        run = subprocess.run(command, capture_output=True, text=True, timeout=CLIENT_S,
-                             preexec_fn=lambda: place(core))
+        run = subprocess.run(command(rig, server, row, *options), capture_output=True, text=True,
+                             timeout=CLIENT_S, preexec_fn=lambda: place(core))
     except subprocess.TimeoutExpired as late:
         raise Failure(f"the client took more than {CLIENT_S} s") from late
     if run.returncode != 0:
@@ -112,31 +117,50 @@ def client(rig, server, core, row, *options):
 
 
 def calls_per_message(rig, server, core, row):
-    """System calls for each message; what connecting takes cancels out."""
-    base = traced(rig, server, core, row, 0)
-    full = traced(rig, server, core, row, row.counted)
-    return (full[0] - base[0]) / (full[1] - base[1])
+    """System calls for each message of the loop, without those of opening and closing."""
+    words = command(rig, server, row, "--gated", "true", "--messages", str(row.counted))
+    run = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                           stderr=subprocess.PIPE, text=True, preexec_fn=lambda: place(core))
+    try:
+        pass_gate(run, None)
+        with tempfile.NamedTemporaryFile("r") as summary:
+            calls, said = traced(server, summary, lambda: pass_gate(run, "\n"))
+        run.communicate("\n", timeout=CLIENT_S)
+    finally:
+        if run.poll() is None:
+            run.kill()
+            run.wait()
+    return calls / said["total"]
 
 
-def traced(rig, server, core, row, messages):
-    """(system calls, messages) of one run with the server under strace."""
-    with tempfile.NamedTemporaryFile("r") as summary:
-        tracer = subprocess.Popen(
-            ["strace", "-c", "-f", "-qq", "-o", summary.name, "-p", str(server.process.pid)],
-            stderr=subprocess.PIPE)
-        try:
-            wait_traced(server.process.pid, tracer)
-            got = client(rig, server, core, row, "--messages", str(messages))
-            time.sleep(0.1)  # The closes are the server's too.
-        finally:
-            if tracer.poll() is None:
-                tracer.send_signal(signal.SIGINT)
-            tracer.wait(20)
-        total = [line.split() for line in summary if line.rstrip().endswith(" total")]
-        if not total:
-            raise Failure("strace counted nothing")
-        # "100.00    0.012345    0    4711    17 total": errors may be missing, calls never are.
-        return int(total[0][3]), got["total"]
+def pass_gate(run, word):
+    """Lets the client go on with `word` and waits for what it says at its next gate."""
+    if word:
+        run.stdin.write(word)
+        run.stdin.flush()
+    line = run.stdout.readline()
+    if not line:
+        raise Failure(run.stderr.read().strip() or "the client ended early")
+    return json.loads(line)
+
+
+def traced(server, summary, work):
+    """(the server's system calls during `work`, what it returns)."""
+    tracer = subprocess.Popen(
+        ["strace", "-c", "-f", "-qq", "-o", summary.name, "-p", str(server.process.pid)],
+        stderr=subprocess.PIPE)
+    try:
+        wait_traced(server.process.pid, tracer)
+        said = work()
+    finally:
+        if tracer.poll() is None:
+            tracer.send_signal(signal.SIGINT)
+        tracer.wait(20)
+    total = [line.split() for line in summary if line.rstrip().endswith(" total")]
+    if not total:
+        raise Failure("strace counted nothing")
+    # "100.00    0.012345    0    4711    17 total": errors may be missing, calls never are.
+    return int(total[0][3]), said
 
 
 def wait_traced(pid, tracer):

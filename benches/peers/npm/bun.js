@@ -14,7 +14,6 @@ const server = Bun.serve({
     backpressureLimit: 64 << 20,
     idleTimeout: 0,
     sendPings: false,
-    publishToSelf: true,
     open(socket) {
       if (socket.data) socket.subscribe(TOPIC);
     },

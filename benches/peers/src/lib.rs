@@ -18,6 +18,7 @@ use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Builder;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 /// Longest message that a server must take: the largest row of the bench is 1 MiB.
@@ -35,7 +36,24 @@ where
     F: Fn(TcpStream) -> Done,
     Done: Future<Output = Result<(), Box<dyn Error + Send + Sync>>> + Send + 'static,
 {
-    match listen(connection) {
+    run(Builder::new_current_thread().enable_io(), connection)
+}
+
+/// The same, for a library that may not be used without the runtime's timers.
+pub fn serve_with_timers<F, Done>(connection: F) -> ExitCode
+where
+    F: Fn(TcpStream) -> Done,
+    Done: Future<Output = Result<(), Box<dyn Error + Send + Sync>>> + Send + 'static,
+{
+    run(Builder::new_current_thread().enable_all(), connection)
+}
+
+fn run<F, Done>(runtime: &mut Builder, connection: F) -> ExitCode
+where
+    F: Fn(TcpStream) -> Done,
+    Done: Future<Output = Result<(), Box<dyn Error + Send + Sync>>> + Send + 'static,
+{
+    match listen(runtime, connection) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{error}");
@@ -44,14 +62,13 @@ where
     }
 }
 
-fn listen<F, Done>(connection: F) -> Result<(), Box<dyn Error>>
+fn listen<F, Done>(runtime: &mut Builder, connection: F) -> Result<(), Box<dyn Error>>
 where
     F: Fn(TcpStream) -> Done,
     Done: Future<Output = Result<(), Box<dyn Error + Send + Sync>>> + Send + 'static,
 {
     let addr: SocketAddr = std::env::args().nth(1).as_deref().unwrap_or("127.0.0.1:0").parse()?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
+    runtime.build()?.block_on(async {
         let listener = TcpListener::bind(addr).await?;
         println!("listening on ws://{}", listener.local_addr()?);
         loop {

@@ -2,7 +2,7 @@
 
 use crate::connection::{self, PATIENCE};
 use crate::frames::Message;
-use crate::measured::Tally;
+use crate::measured::{self, Tally};
 use crate::options::Options;
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
@@ -43,7 +43,11 @@ pub fn run(options: &Options) -> Result<(), Box<dyn Error>> {
     }
     let mut tally = Tally::default();
     let batch = Message::batch(options);
+    if options.gated {
+        measured::gate(options, "\"connected\"")?;
+    }
     drive(options, &mut subscribers, &batch, delivery * options.in_flight, &mut tally)?;
+    measured::gate(options, &tally.line())?;
 
     let mut streams = Vec::with_capacity(subscribers.len());
     for subscriber in subscribers {
@@ -52,8 +56,6 @@ pub fn run(options: &Options) -> Result<(), Box<dyn Error>> {
         streams.push(stream);
     }
     publish_one(&mut streams, options, &message, &mut delivery)?;
-    // The two outside the loop are deliveries too: a count of system calls needs all.
-    tally.print(2 * streams.len() as u64);
     Ok(())
 }
 

@@ -2,7 +2,7 @@
 
 use crate::connection::{self, PATIENCE};
 use crate::frames::Message;
-use crate::measured::Tally;
+use crate::measured::{self, Tally};
 use crate::options::Options;
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
@@ -43,15 +43,16 @@ pub fn run(options: &Options) -> Result<(), Box<dyn Error>> {
         messages: options.in_flight as u64,
     };
     let mut tally = Tally::default();
+    if options.gated {
+        measured::gate(options, "\"connected\"")?;
+    }
     drive(options, &mut peers, &batch, &mut tally)?;
-    let connections = peers.len() as u64;
+    measured::gate(options, &tally.line())?;
     for peer in peers {
         let mut stream = std::net::TcpStream::from(peer.stream);
         stream.set_nonblocking(false)?;
         connection::exchange(&mut stream, options, &message)?;
     }
-    // The two exchanges outside the loop are messages too: a count of system calls needs all.
-    tally.print(2 * connections);
     Ok(())
 }
 

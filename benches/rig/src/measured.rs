@@ -2,7 +2,7 @@
 
 use crate::options::Options;
 use crate::proc;
-use std::io;
+use std::io::{self, Write};
 use std::time::Instant;
 
 /// The measured window, closed at both ends.
@@ -19,6 +19,20 @@ struct Mark {
     total: u64,
     server_ns: u64,
     client_ns: u64,
+}
+
+/// Prints `said` and, where a run is gated, waits for a line on the input. What happens between two
+/// gates is the loop alone: a tracer of the server counts neither the opening nor the closing.
+///
+/// # Errors
+/// When the input fails.
+pub fn gate(options: &Options, said: &str) -> io::Result<()> {
+    println!("{said}");
+    if options.gated {
+        io::stdout().flush()?;
+        io::stdin().read_line(&mut String::new())?;
+    }
+    Ok(())
 }
 
 impl Tally {
@@ -53,21 +67,19 @@ impl Tally {
         Ok(Mark { at, total: self.total, server_ns, client_ns: proc::nanoseconds("self")? })
     }
 
-    /// Prints the window's figures. `outside` messages were exchanged beside the loop: a count of
-    /// system calls needs all.
-    pub fn print(&self, outside: u64) {
-        let total = self.total + outside;
+    /// The window's figures as one line of JSON; `total` is all messages of the loop.
+    pub fn line(&self) -> String {
+        let total = self.total;
         let (Some(from), Some(to)) = (&self.from, &self.to) else {
-            println!("{{\"total\":{total}}}");
-            return;
+            return format!("{{\"total\":{total}}}");
         };
-        println!(
+        format!(
             "{{\"messages\":{},\"seconds\":{:.6},\"server_ns\":{},\"client_ns\":{},\
              \"total\":{total}}}",
             to.total - from.total,
             (to.at - from.at).as_secs_f64(),
             to.server_ns - from.server_ns,
             to.client_ns - from.client_ns,
-        );
+        )
     }
 }

@@ -9,7 +9,8 @@ use std::time::Duration;
 pub const USAGE: &str = "usage: rig raw [--listen ADDR]
        rig client ws://ADDR[/PATH] | tcp://ADDR [--connections N] [--in-flight K] [--size BYTES]
            [--fragments N] [--payload binary|ascii|letters] [--warmup-ms MS] [--window-ms MS]
-           [--messages N] [--server-pid PID] [--mode echo|broadcast|hold]";
+           [--messages N] [--server-pid PID] [--mode echo|broadcast|hold]
+           [--gated true|false]";
 
 /// What a message holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +61,8 @@ pub struct Options {
     pub server_pid: Option<u32>,
     /// What the connections do.
     pub mode: Mode,
+    /// Waits for a line on its input before the loop and after it, while all is connected.
+    pub gated: bool,
 }
 
 impl Options {
@@ -83,6 +86,7 @@ impl Options {
             messages: None,
             server_pid: None,
             mode: Mode::Echo,
+            gated: false,
         };
         while let Some(flag) = args.next() {
             let value = args.next().ok_or_else(|| format!("{flag} needs a value"))?;
@@ -107,6 +111,7 @@ impl Options {
             "--window-ms" => self.window = Duration::from_millis(number(flag, value)?),
             "--messages" => self.messages = Some(number(flag, value)?),
             "--server-pid" => self.server_pid = Some(number(flag, value)?),
+            "--gated" => self.gated = number(flag, value)?,
             "--mode" => {
                 self.mode = match value {
                     "echo" => Mode::Echo,

@@ -12,7 +12,7 @@ const TOPIC: &str = "all";
 
 fn main() -> ExitCode {
     let pubsub = Arc::new(PubSub::new());
-    peers::serve(move |mut stream| {
+    peers::serve_with_timers(move |mut stream| {
         let pubsub = Arc::clone(&pubsub);
         async move {
             let (path, rest) = peers::sockudo::upgrade(&mut stream).await?;
