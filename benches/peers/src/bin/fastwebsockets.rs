@@ -13,6 +13,7 @@ use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use peers::{BROADCAST, MAX_MESSAGE, Room};
+use std::future::ready;
 use std::process::ExitCode;
 
 /// A published message: whether it is text, and its payload.
@@ -23,7 +24,7 @@ fn main() -> ExitCode {
     peers::serve(move |stream| {
         let room = room.clone();
         async move {
-            let service = service_fn(|request| answer(request, room.clone()));
+            let service = service_fn(|request| ready(answer(request, &room)));
             http1::Builder::new()
                 .serve_connection(TokioIo::new(stream), service)
                 .with_upgrades()
@@ -33,12 +34,13 @@ fn main() -> ExitCode {
     })
 }
 
-async fn answer(
+fn answer(
     mut request: Request<Incoming>,
-    room: Room<Published>,
+    room: &Room<Published>,
 ) -> Result<Response<Empty<Bytes>>, WebSocketError> {
     let broadcast = request.uri().path() == BROADCAST;
     let (response, upgraded) = upgrade(&mut request)?;
+    let room = room.clone();
     drop(tokio::spawn(tokio::task::unconstrained(async move {
         if broadcast { relay(upgraded, room).await } else { echo(upgraded).await }
     })));
