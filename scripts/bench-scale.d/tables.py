@@ -24,8 +24,8 @@ def spread(runs, key):
 def time_of(us):
     if us is None:
         return "-"
-    return f"{us:.0f} us" if us < 1000 else f"{us / 1000:.2g} ms" if us < 1e6 else \
-        f"{us / 1e6:.2g} s"
+    return f"{us:.0f} us" if us < 1000 else f"{us / 1000:.3g} ms" if us < 1e6 else \
+        f"{us / 1e6:.3g} s"
 
 
 def named(result, kind):
