@@ -3,10 +3,12 @@
 //! A [`Recorder`] and a [`Tally`] belong to one thread; nothing here is shared, locked or atomic,
 //! and nothing here reads a clock. Percentiles are read only after everything is added up.
 
+mod counts;
 mod outcome;
 mod tally;
 
-use hdrhistogram::{Counter, Histogram};
+pub(crate) use counts::Counts;
+use hdrhistogram::Histogram;
 pub use outcome::{Outcome, Phases};
 pub use tally::{BroadcastTally, Tally};
 
@@ -84,25 +86,19 @@ pub enum Phase {
     Measure,
 }
 
-/// Histograms of one thread, each made when first used.
+/// Times of one thread, by kind.
 ///
-/// A histogram reaches up to the longest latency recorded: 60 KiB for 20 ms, 112 KiB for 100 s. It
-/// grows only when a latency is the first of its power of two, so a thread in its steady state does
-/// not allocate. A bucket that reaches 2^32 - 1 stays there: six hours of one thread's whole
-/// capacity within a thousandth of one latency.
+/// What one kind holds reaches up to the longest latency recorded: 60 KiB for 20 ms, 112 KiB for
+/// 100 s. A bucket that reaches 2^32 - 1 stays there: six hours of one thread's whole capacity
+/// within a thousandth of one latency.
 #[derive(Default)]
 pub struct Recorder {
-    slots: [Option<Box<Histogram<u32>>>; Kind::ALL.len()],
+    slots: [Counts; Kind::ALL.len()],
     overflow: u64,
 }
 
-/// A histogram with the precision of all others, that grows as it needs.
-fn empty<C: Counter>() -> Histogram<C> {
-    Histogram::new(DIGITS).expect("3 digits are within the histogram's 0 to 5")
-}
-
 /// Adds `count` samples, clamped to [`MAX_NS`].
-fn add<C: Counter>(histogram: &mut Histogram<C>, ns: u64, count: C) {
+fn add(histogram: &mut Histogram<u64>, ns: u64, count: u64) {
     // Only a histogram that may not grow, or more memory than there is addresses, can refuse.
     histogram.record_n(ns.min(MAX_NS), count).expect("a histogram grows up to 100 s");
 }
@@ -115,18 +111,18 @@ impl Recorder {
 
     /// Records a latency in nanoseconds. Over [`MAX_NS`] it is clamped and counted as overflow.
     /// What will not be reported, the warm-up of windowed kinds, is not kept.
+    #[inline]
     pub fn record(&mut self, kind: Kind, phase: Phase, ns: u64) {
         if kind.windowed() && phase == Phase::Warmup {
             return;
         }
-        let histogram = self.slots[kind as usize].get_or_insert_with(|| Box::new(empty()));
         self.overflow += u64::from(ns > MAX_NS);
-        add(histogram, ns, 1);
+        self.slots[kind as usize].record(ns.min(MAX_NS));
     }
 
     /// Samples kept of one kind.
     pub fn count(&self, kind: Kind) -> u64 {
-        self.slots[kind as usize].as_ref().map_or(0, |histogram| histogram.len())
+        self.slots[kind as usize].seen().map(|(_, count)| u64::from(count)).sum()
     }
 }
 
@@ -143,8 +139,8 @@ impl Latencies {
     pub fn add(&mut self, recorder: &Recorder) {
         self.overflow += recorder.overflow;
         for (slot, recorded) in self.slots.iter_mut().zip(&recorder.slots) {
-            if let Some(recorded) = recorded {
-                slot.get_or_insert_default().add_recorded(recorded);
+            if recorded.seen().next().is_some() {
+                slot.get_or_insert_default().add_counts(recorded);
             }
         }
     }
@@ -177,7 +173,7 @@ pub struct Latency(Histogram<u64>);
 
 impl Default for Latency {
     fn default() -> Self {
-        Self(empty())
+        Self(Histogram::new(DIGITS).expect("3 digits are within the histogram's 0 to 5"))
     }
 }
 
@@ -189,14 +185,15 @@ impl Latency {
 
     /// Adds another distribution to this one.
     pub fn merge(&mut self, other: &Self) {
-        self.add_recorded(&other.0);
+        // All have the same buckets, so a bucket's highest value falls into the same bucket here.
+        for value in other.0.iter_recorded() {
+            add(&mut self.0, value.value_iterated_to(), value.count_at_value());
+        }
     }
 
-    fn add_recorded<C: Counter>(&mut self, other: &Histogram<C>) {
-        // All have the same buckets, so a bucket's highest value falls into the same bucket here.
-        for value in other.iter_recorded() {
-            add(&mut self.0, value.value_iterated_to(), value.count_at_value().as_u64());
-        }
+    /// Adds what a thread counted, in the same buckets.
+    pub(crate) fn add_counts(&mut self, counts: &Counts) {
+        counts.seen().for_each(|(ns, count)| add(&mut self.0, ns, count.into()));
     }
 
     /// Samples.

@@ -84,7 +84,7 @@ impl Workload {
         self.tally.pings_overdue += u64::from(overdue && measured);
         if self.manner.beat == HeartbeatKind::Ping {
             if measured && self.manner.beats_only && peer.tx.pending() == 0 {
-                self.tally.own_lag.record(now.saturating_sub(intended));
+                self.own_lag.record(now.saturating_sub(intended));
             }
             self.ping(local, &mut peer.tx, intended, now);
         } else if link.current == NIL {

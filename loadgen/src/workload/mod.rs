@@ -25,7 +25,7 @@ use plimsoll::wire::handshake::{Refusal, Request};
 
 use crate::cli::plan::{HeartbeatKind, Mode, Pace, PayloadKind};
 use crate::inflight::Arena;
-use crate::measure::{Phase, Recorder, Tally};
+use crate::measure::{Counts, Phase, Recorder, Tally};
 use crate::payload::Payloads;
 use crate::progress::LiveCell;
 use crate::schedule::{Nanos, Schedule};
@@ -88,6 +88,8 @@ pub(crate) struct Workload {
     live: Arc<[LiveCell]>,
     recorder: Recorder,
     tally: Tally,
+    /// What becomes the tally's in the end.
+    own_lag: Counts,
     /// Dropped with the rest, also when the thread panics.
     _leaving: Leaving,
 }
@@ -160,6 +162,7 @@ impl Workload {
             live,
             recorder: Recorder::new(),
             tally,
+            own_lag: Counts::default(),
             _leaving: leaving,
         }
     }
@@ -270,7 +273,8 @@ impl App for Workload {
         self.advance(peers, now);
     }
 
-    fn finish(self) -> Harvest {
+    fn finish(mut self) -> Harvest {
+        self.tally.own_lag.add_counts(&self.own_lag);
         Harvest { recorder: self.recorder, tally: self.tally, rooms: self.rooms.map(Rooms::counts) }
     }
 }

@@ -186,7 +186,7 @@ impl Workload {
         }
         self.tally.sent += 1;
         match wait {
-            Wait::Nobody => self.tally.own_lag.record(now.saturating_sub(intended)),
+            Wait::Nobody => self.own_lag.record(now.saturating_sub(intended)),
             Wait::Fragments => {}
             Wait::Server => self.tally.held_back += 1,
         }
@@ -251,7 +251,7 @@ impl Workload {
         let (sequence, intended) = (entry.sequence, entry.intended);
         self.compose(local, sequence, intended);
         if self.measured(intended) && peer.tx.pending() == 0 {
-            self.tally.own_lag.record(now.saturating_sub(due));
+            self.own_lag.record(now.saturating_sub(due));
         }
         if self.fragment(local, &mut peer.tx, due, now) {
             self.pump(local, &mut peer.tx, Wait::Fragments, now);
