@@ -35,6 +35,14 @@ pub struct System {
     pub tracked: Option<Use>,
 }
 
+impl System {
+    /// The bounds alone.
+    pub(super) fn with_nothing_taken(self) -> Self {
+        let all = |bound: Use| Use { now: 0, ..bound };
+        Self { files: self.files.map(all), watches: self.watches, tracked: self.tracked.map(all) }
+    }
+}
+
 /// A bound and how much of it is taken.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Use {

@@ -42,7 +42,9 @@ impl Config {
     /// may be, or a single peer may hold more than all of them together.
     pub fn plan(&self, machine: &Machine) -> Result<Plan, ConfigError> {
         if let Some(asked) = self.max_connections {
-            machine.hold("--max-connections", asked, asked as u64)?;
+            // A ceiling is no claim on what is free this moment: what is open now decides nothing.
+            let system = machine.system.with_nothing_taken();
+            Machine { system, ..*machine }.hold("--max-connections", asked, asked as u64)?;
         }
         let files = machine.open_files.min(MAX_TABLE) as usize;
         let (shards, table, planned) = self.tables(machine, files)?;
@@ -94,7 +96,7 @@ impl Config {
                     "raise the hard limit (ulimit -Hn, LimitNOFILE=) to 1024 or more",
                 ));
             }
-            let shards = self.shards(machine, table, planned)?;
+            let shards = self.shards(machine, files, table, planned)?;
             let needed = reserved_descriptors(shards);
             if needed <= reserved {
                 return Ok((shards, table, planned));
@@ -124,11 +126,12 @@ impl Config {
         })
     }
 
-    /// How many shards, if these can hold the connections: `table` of them each at most, `planned`
-    /// in the mean.
+    /// How many shards, if these can hold the connections: of the open `files` of each, `table` are
+    /// for them at most, `planned` in the mean.
     fn shards(
         &self,
         machine: &Machine,
+        files: usize,
         table: usize,
         planned: usize,
     ) -> Result<usize, ConfigError> {
@@ -153,7 +156,6 @@ impl Config {
         if asked <= tables * table {
             return Ok(shards);
         }
-        let files = table + limits::RESERVED_DESCRIPTORS;
         if !machine.private_tables {
             return refuse(
                 format!("all shards share one table here, which holds {table}"),

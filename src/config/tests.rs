@@ -181,6 +181,10 @@ fn shards_asked_for_must_hold_the_connections() {
     assert!(error.contains("--threads 6"), "{error}");
     config.threads = Threads::Count(6);
     assert_eq!(config.plan(&SMALL).unwrap().shards, 6);
+    // So many shards that their wakers take more of each table than is reserved for few.
+    (config.threads, config.max_connections) = (Threads::Count(56), Some(1_114_400));
+    let error = config.plan(&SMALL).unwrap_err().to_string();
+    assert!(error.contains("56 shards hold 1112832 at the open-file limit of 20000"), "{error}");
 }
 
 #[test]
@@ -250,6 +254,12 @@ fn a_million_is_planned_on_two_cores() {
     );
     let asked = Config { ping_rate: None, ..config.clone() };
     assert_eq!(asked.plan(&SMALL).unwrap().pings_per_shard, None, "who asks for 25 s gets 25 s");
+    let taken = |most| Some(Use { most, now: most - 1 });
+    let busy = System { files: taken(1_100_000), tracked: taken(1_000_000), ..System::default() };
+    assert!(config.plan(&Machine { system: busy, ..SMALL }).is_ok(), "tracked nearly full");
+    let narrow = System { tracked: taken(999_999), ..System::default() };
+    let error = config.plan(&Machine { system: narrow, ..SMALL }).unwrap_err().to_string();
+    assert!(error.contains("sysctl -w net.netfilter.nf_conntrack_max=1000000"), "{error}");
     let few = System { watches: Some(900_000), ..System::default() };
     let error = config.plan(&Machine { system: few, ..SMALL }).unwrap_err().to_string();
     assert!(error.contains("sysctl -w fs.epoll.max_user_watches=1010000"), "{error}");

@@ -24,7 +24,7 @@ pub fn this_machine() -> Machine {
         open_files: open_files.unwrap_or(u64::MAX),
         memory: memory(),
         private_tables: private_tables(),
-        system: system(),
+        system: system(|path| std::fs::read_to_string(format!("/proc/{path}")).ok()),
     }
 }
 
@@ -37,9 +37,8 @@ fn cores() -> usize {
 /// `CAP_SYS_ADMIN`, bit 21 (capabilities(7)): who has it may open files past `fs.file-max`.
 const SYS_ADMIN: u64 = 1 << 21;
 
-/// Bounds that all processes share.
-fn system() -> System {
-    let read = |path: &str| std::fs::read_to_string(format!("/proc/{path}")).ok();
+/// Bounds that all processes share. `read` gives a file of `/proc`.
+fn system(read: impl Fn(&str) -> Option<String>) -> System {
     let status = read("self/status").unwrap_or_default();
     let privileged = effective_capabilities(&status).is_some_and(|caps| caps & SYS_ADMIN != 0);
     let number = |path: &str| read(path)?.trim().parse().ok();
@@ -135,14 +134,38 @@ mod tests {
         assert_eq!(group_limits(old), [format!("{dir}/a/{file}"), format!("{dir}/{file}")]);
     }
 
+    const STATUS: (&str, &str) =
+        ("self/status", "Name:\tx\nCapPrm:\t0000000000200000\nCapEff:\t0000000000000001\n");
+    const PRIVILEGED: (&str, &str) = ("self/status", "Name:\tx\nCapEff:\t0000000000200000\n");
+    const FILES: (&str, &str) = ("sys/fs/file-nr", "674\t0\t2466183\n");
+    const MOST: (&str, &str) = ("sys/net/netfilter/nf_conntrack_max", "262144\n");
+    const COUNT: (&str, &str) = ("sys/net/netfilter/nf_conntrack_count", "5\n");
+
     #[test]
     fn bounds_of_the_system_as_the_kernel_writes_them() {
-        assert_eq!(file_use("674\t0\t2466183\n"), Some(Use { most: 2_466_183, now: 674 }));
-        assert_eq!(file_use("674"), None);
-        let status = "Name:\tx\nCapPrm:\t0000000000000001\nCapEff:\t0000000000200000\n";
-        assert_eq!(effective_capabilities(status), Some(SYS_ADMIN));
-        assert_eq!(effective_capabilities("Name: x\n"), None);
-        assert!(system().watches.is_none_or(|most| most > 0), "{:?}", system());
+        let files = Some(Use { most: 2_466_183, now: 674 });
+        let tracked = Some(Use { most: 262_144, now: 5 });
+        let watches = ("sys/fs/epoll/max_user_watches", "5491533\n");
+        let none = System::default();
+        let cases: &[(&[(&str, &str)], System)] = &[
+            (&[], none),
+            (&[STATUS, FILES], System { files, ..none }),
+            (&[FILES], System { files, ..none }),
+            (&[PRIVILEGED, FILES], none),
+            (&[("sys/fs/file-nr", "674\n")], none),
+            (&[watches], System { watches: Some(5_491_533), ..none }),
+            (&[("sys/fs/epoll/max_user_watches", "lots\n")], none),
+            (&[MOST, COUNT], System { tracked, ..none }),
+            (&[MOST, ("sys/net/netfilter/nf_conntrack_count", "0\n")], none),
+            (&[MOST], none),
+        ];
+        for (files, expected) in cases {
+            let read = |path: &str| {
+                let (_, text) = files.iter().find(|(name, _)| *name == path)?;
+                Some((*text).to_owned())
+            };
+            assert_eq!(system(read), *expected, "{files:?}");
+        }
     }
 
     #[test]
