@@ -1,6 +1,7 @@
 //! The command line. It reads flags and hands back a [`Plan`]; it opens nothing and prints nothing.
 
 mod check;
+mod command;
 pub mod plan;
 pub mod quantity;
 mod request;
@@ -12,6 +13,8 @@ use std::time::Duration;
 
 use clap::Parser;
 
+use crate::slo::Slo;
+pub use command::{Axis, Cli, Command, Find, FindArgs};
 pub use plan::Plan;
 use plan::{Arrival, HeartbeatKind, SizeRange};
 use quantity::{OrAuto, OrOff};
@@ -23,9 +26,6 @@ pub use usage::UsageError;
 #[derive(Parser, Clone, Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 #[command(name = "loadgen", version, max_term_width = 100)]
-#[command(after_help = "Exit codes: 0 pass, 1 runtime error, 2 usage, 4 the run is invalid (it \
-    measured the generator or the machine, not the server). Ctrl-C ends the measured window early \
-    and reports it; before that window it ends with 1, and a second one at once with 130.")]
 pub struct Args {
     /// Server under load, such as `ws://127.0.0.1:9001/echo` [default: a server of its own]
     pub url: Option<String>,
@@ -37,10 +37,9 @@ pub struct Args {
     #[arg(short, long, value_name = "auto|N", default_value = "auto",
         value_parser = quantity::threads)]
     pub threads: OrAuto,
-    /// Length of the measured window
-    #[arg(short, long, value_name = "TIME", default_value = "10s",
-        value_parser = quantity::positive_duration)]
-    pub duration: Duration,
+    /// Length of the measured window [default: 10s]
+    #[arg(short, long, value_name = "TIME", value_parser = quantity::positive_duration)]
+    pub duration: Option<Duration>,
 
     /// Messages sent a second, total over all connections (open loop)
     #[arg(short = 'R', long, value_name = "PER-SECOND", value_parser = quantity::rate)]
@@ -128,6 +127,10 @@ pub struct Args {
     /// Origin to send
     #[arg(long, value_name = "ORIGIN")]
     pub origin: Option<String>,
+
+    /// Objectives that the run must keep, such as `response.p99<20ms,errors<0.1%`; exit 3 if not
+    #[arg(long, value_name = "CLAUSES", value_parser = Slo::parse)]
+    pub slo: Option<Slo>,
 
     /// Process id of a local server, whose CPU and memory are then measured too
     #[arg(long, value_name = "PID")]

@@ -4,6 +4,7 @@
 //! main          arguments -> Plan -> run -> judge -> report -> exit code
 //! report        the terminal's report and the result file; judge: may the figures be believed
 //! progress      the live line; reads what the threads publish, never asks them
+//! find          the highest load that keeps its objectives (slo), by runs of many loads
 //! run           threads, phases, the embedded server; interrupt: Ctrl-C
 //! workload      the client's App on a shard
 //! schedule      when each message is due; inflight: what is not answered yet
@@ -23,6 +24,7 @@
 
 pub mod cli;
 pub mod cost;
+pub mod find;
 mod heard;
 pub mod human;
 mod inflight;
@@ -37,6 +39,7 @@ pub mod report;
 pub mod run;
 mod schedule;
 pub mod shards;
+pub mod slo;
 pub mod sources;
 pub mod target;
 mod workload;

@@ -3,72 +3,129 @@
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use clap::{CommandFactory, Parser, error::ErrorKind};
 use loadgen::cli::plan::{JsonTo, Target};
-use loadgen::cli::{Args, Plan};
+use loadgen::cli::{Args, Cli, Command, FindArgs, Plan, UsageError};
+use loadgen::find::{FindError, find};
 use loadgen::interrupt;
 use loadgen::judge::{Judgement, Verdict, judge};
-use loadgen::report::{Finished, JsonSink, Style, to_json};
+use loadgen::report::{Finished, JsonSink, Style, answer_text, answer_to_json, step_line, to_json};
 use loadgen::run::run_until;
 
 /// The run could not be made, or its result not be written.
 const FAILED: u8 = 1;
 /// The command line cannot be run. clap uses the same for what it refuses itself.
 const USAGE: u8 = 2;
+/// An objective was not kept.
+const MISSED: u8 = 3;
 /// The run measured the generator or the machine, not the server.
 const INVALID: u8 = 4;
 
 fn main() -> ExitCode {
-    match drive() {
-        Ok(Verdict::Valid) => ExitCode::SUCCESS,
-        Ok(Verdict::GeneratorBound | Verdict::Inconclusive) => ExitCode::from(INVALID),
-        Err(code) => ExitCode::from(code),
-    }
+    let cli = Cli::parse();
+    let result = match &cli.command {
+        None => drive(&cli.args),
+        Some(Command::Find(args)) => search(args),
+    };
+    ExitCode::from(result.unwrap_or_else(|code| code))
 }
 
-/// The whole run; what went wrong has been said when an exit code comes back.
-fn drive() -> Result<Verdict, u8> {
-    let args = Args::parse();
-    let plan = args.plan().map_err(|error| {
-        // Printed as clap prints its own: the error, then where to read on.
-        let shown = Args::command().error(ErrorKind::ArgumentConflict, error).print();
-        shown.map_or(FAILED, |()| USAGE)
-    })?;
-    let sink = plan.json.as_ref().map(JsonSink::open).transpose().map_err(|e| fail(USAGE, &e))?;
-    if !plan.quiet && matches!(plan.target, Target::Embedded { .. }) {
-        say("no URL given: the server runs inside this process, on loopback");
-    }
-    let stop = interrupt::watch().map_err(|error| fail(FAILED, &error))?;
+/// The whole run; what went wrong has been said when an error's exit code comes back.
+fn drive(args: &Args) -> Result<u8, u8> {
+    let plan = args.plan().map_err(|error| refuse(&error))?;
+    let (sink, stop) = prepare(&plan, plan.quiet)?;
     let outcome = run_until(&plan, &stop).map_err(|error| fail(FAILED, &error))?;
     let judgement = judge(&plan, &outcome);
-    let finished = Finished { plan: &plan, outcome: &outcome, judgement: &judgement };
+    let held = plan.slo.as_ref().map(|slo| slo.hold(&outcome)).unwrap_or_default();
+    let finished = Finished { plan: &plan, outcome: &outcome, judgement: &judgement, held: &held };
     // The document first: a report that nobody can read must not cost the result.
     if let Some(sink) = sink {
         let document = to_json(finished).map_err(|error| fail(FAILED, &error))?;
         sink.write(&document).map_err(|error| fail(FAILED, &error))?;
     }
     show(&plan, &judgement, finished).map_err(|error| fail(FAILED, &error))?;
-    Ok(judgement.verdict)
+    Ok(match judgement.verdict {
+        Verdict::GeneratorBound | Verdict::Inconclusive => INVALID,
+        Verdict::Valid if held.iter().any(|clause| !clause.passed) => MISSED,
+        Verdict::Valid => 0,
+    })
 }
 
-/// The report, on standard output unless the document goes there. Quiet runs say only why their
-/// figures must not be used.
+/// The search for the highest load.
+fn search(args: &FindArgs) -> Result<u8, u8> {
+    let quiet = args.args.quiet;
+    let wanted = args.find().map_err(|error| refuse(&error))?;
+    let (sink, stop) = prepare(&wanted.first, quiet)?;
+    let style = Style::of(&io::stderr());
+    let answer = find(&wanted, &stop, |find, step| {
+        if !quiet {
+            say(&step_line(find, step, style));
+        }
+    });
+    let answer = answer.map_err(|error| match error {
+        FindError::Usage(error) => refuse(&error),
+        FindError::Run(error) => fail(FAILED, &error),
+    })?;
+    let Some(run) = answer.standing() else {
+        return Err(fail(FAILED, &"interrupted before anything was measured"));
+    };
+    if let Some(sink) = sink {
+        let document = answer_to_json(run.into(), &answer).map_err(|error| fail(FAILED, &error))?;
+        sink.write(&document).map_err(|error| fail(FAILED, &error))?;
+    }
+    if !quiet {
+        let text = |style| answer_text(&answer, style) + &Finished::from(run).to_text(style);
+        print(&wanted.first, text).map_err(|error| fail(FAILED, &error))?;
+    }
+    Ok(if answer.interval.passing.is_some() { 0 } else { MISSED })
+}
+
+/// What must stand before the first thread: a place for the result, and who hears of Ctrl-C.
+fn prepare(plan: &Plan, quiet: bool) -> Result<(Option<JsonSink>, Arc<AtomicBool>), u8> {
+    let sink = plan.json.as_ref().map(JsonSink::open).transpose().map_err(|e| fail(USAGE, &e))?;
+    if !quiet && matches!(plan.target, Target::Embedded { .. }) {
+        say("no URL given: the server runs inside this process, on loopback");
+    }
+    let stop = interrupt::watch().map_err(|error| fail(FAILED, &error))?;
+    Ok((sink, stop))
+}
+
+/// Printed as clap prints its own: the error, then where to read on.
+fn refuse(error: &UsageError) -> u8 {
+    let shown = Cli::command().error(ErrorKind::ArgumentConflict, error).print();
+    shown.map_or(FAILED, |()| USAGE)
+}
+
+/// The report. Quiet runs say only why their figures must not be used.
 fn show(plan: &Plan, judgement: &Judgement, finished: Finished<'_>) -> io::Result<()> {
     if plan.quiet {
         for reason in &judgement.reasons {
             say(&format!("{}: {reason}", judgement.verdict.name()));
         }
+        for clause in finished.held.iter().filter(|clause| !clause.passed) {
+            say(&format!("objective not kept: {clause}"));
+        }
         return Ok(());
     }
+    print(plan, |style| finished.to_text(style))
+}
+
+/// On standard output, unless the document goes there.
+fn print(plan: &Plan, text: impl FnOnce(Style) -> String) -> io::Result<()> {
     match plan.json {
-        Some(JsonTo::Stdout) => print(&mut io::stderr().lock(), finished),
-        Some(JsonTo::File(_)) | None => print(&mut io::stdout().lock(), finished),
+        Some(JsonTo::Stdout) => print_to(&mut io::stderr().lock(), text),
+        Some(JsonTo::File(_)) | None => print_to(&mut io::stdout().lock(), text),
     }
 }
 
-fn print(to: &mut (impl Write + IsTerminal), finished: Finished<'_>) -> io::Result<()> {
-    let text = finished.to_text(Style::of(to));
+fn print_to(
+    to: &mut (impl Write + IsTerminal),
+    text: impl FnOnce(Style) -> String,
+) -> io::Result<()> {
+    let text = text(Style::of(to));
     match to.write_all(text.as_bytes()).and_then(|()| to.flush()) {
         // A reader that has seen enough, such as `head`.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),

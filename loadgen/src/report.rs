@@ -4,17 +4,20 @@
 //! Both are made from the same [`Outcome`] and [`Judgement`]. Nothing is computed here that the
 //! verdict depends on.
 
+mod answer;
 mod json;
 mod sink;
 mod style;
 mod table;
 mod text;
 
-use crate::cli::Plan;
+use crate::cli::{Find, Plan};
+use crate::find::{Answer, Run, Step};
 use crate::judge::Judgement;
 use crate::measure::Outcome;
+use crate::slo::Held;
 
-pub use json::to_json;
+pub use json::{answer_to_json, to_json};
 pub use sink::{JsonSink, SinkError};
 pub use style::Style;
 
@@ -27,6 +30,25 @@ pub struct Finished<'a> {
     pub outcome: &'a Outcome,
     /// Whether it may be believed.
     pub judgement: &'a Judgement,
+    /// The objectives, held against it.
+    pub held: &'a [Held],
+}
+
+impl<'a> From<&'a Run> for Finished<'a> {
+    fn from(run: &'a Run) -> Self {
+        let Run { plan, outcome, judgement, held } = run;
+        Self { plan, outcome, judgement, held }
+    }
+}
+
+/// One step of a search, in a line without an end.
+pub fn step_line(find: &Find, step: &Step, style: Style) -> String {
+    answer::step_line(find.axis, step, style)
+}
+
+/// The answer of a search for people, in front of the report of the run that it stands on.
+pub fn answer_text(answer: &Answer, style: Style) -> String {
+    answer::text(answer, style)
 }
 
 impl Finished<'_> {

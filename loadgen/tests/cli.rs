@@ -4,6 +4,8 @@
 
 use std::process::{Command, Output};
 
+use simd_json::prelude::*;
+
 fn loadgen(args: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_loadgen")).args(args).output().unwrap()
 }
@@ -65,4 +67,37 @@ fn the_document_alone_goes_to_standard_output() {
 
     let output = loadgen(&[&rate[..], &["--quiet"]].concat());
     assert!(output.stdout.is_empty(), "{output:?}");
+}
+
+/// An objective decides the exit code and stands in the document.
+#[test]
+fn an_objective_that_is_not_kept_ends_with_3() {
+    let rate = ["-c", "4", "-R", "50", "-d", "1s", "--warmup", "0s", "--drain", "500ms"];
+    let slo = ["--slo", "response.max<1ns,errors<1%", "--json", "-"];
+    let output = loadgen(&[&rate[..], &slo].concat());
+    assert!(matches!(output.status.code(), Some(3 | 4)), "{output:?}");
+    assert!(stderr(&output).contains("\u{2717} response.max<1ns: "), "{}", stderr(&output));
+    let mut document = output.stdout.clone();
+    let document = simd_json::to_borrowed_value(&mut document).unwrap();
+    assert_eq!(document["slo"][0]["passed"], false);
+    assert_eq!(document["slo"][1]["passed"], true);
+    assert_eq!(document["slo"][1]["clause"], "errors<1%");
+}
+
+/// The answer of a search: the document names it, the exit code says that there is one.
+#[test]
+fn a_search_has_an_answer() {
+    let line = "find rate -c 4 -R 100 --max 200 --step 300ms --warmup 0s --drain 100ms --json - \
+                --slo response.p99<10s --no-pin";
+    let output = loadgen(&line.split_ascii_whitespace().collect::<Vec<_>>());
+    let mut document = output.stdout.clone();
+    let document = simd_json::to_borrowed_value(&mut document).unwrap();
+    let find = &document["find"];
+    assert_eq!(find["axis"], "rate");
+    assert!(find["curve"].as_array().is_some_and(|curve| curve.len() >= 2), "{find}");
+    // A busy machine may let nothing pass; that is an answer too, with its own exit code.
+    let passing = !find["highest_passing"].is_null();
+    assert_eq!(output.status.code(), Some(if passing { 0 } else { 3 }), "{}", stderr(&output));
+    assert_eq!(find["lowest_failing"].is_null(), find["gave_way"].is_null());
+    assert!(stderr(&output).contains("passes") || stderr(&output).contains("pass, the most"));
 }

@@ -19,6 +19,9 @@ const CONNECTIONS: u32 = 1000;
 /// Most memory for what the members of rooms heard: 2 GiB, 100,000 members and 1,700 publishers.
 const HEARD_BYTES: u128 = 2 << 30;
 
+/// The measured window when nothing says how long.
+const DURATION: Duration = Duration::from_secs(10);
+
 /// Payload bytes when nothing says how many: the longest with a length of one byte.
 const SIZE: usize = 125;
 
@@ -41,7 +44,7 @@ pub(super) fn plan(args: &Args) -> Result<Plan, UsageError> {
         connections,
         threads: args.threads.0,
         pin: !args.no_pin,
-        duration: args.duration,
+        duration: duration(args),
         warmup: args.warmup,
         drain: args.drain,
         ramp: args.ramp.0,
@@ -55,12 +58,17 @@ pub(super) fn plan(args: &Args) -> Result<Plan, UsageError> {
         fragmentation: fragmentation(args, size, pace, senders(mode, connections))?,
         verify: args.verify,
         request: request::extras(args)?,
+        slo: args.slo.clone(),
         server_pid: server_pid(args)?,
         json: args.json.as_ref().map(|path| {
             if path.as_os_str() == "-" { JsonTo::Stdout } else { JsonTo::File(path.clone()) }
         }),
         quiet: args.quiet,
     })
+}
+
+fn duration(args: &Args) -> Duration {
+    args.duration.unwrap_or(DURATION)
 }
 
 fn target(args: &Args) -> Result<Target, UsageError> {
@@ -308,12 +316,12 @@ fn fragmentation(
         );
     }
     let gap = args.fragment_gap.unwrap_or(Duration::ZERO);
-    if gap.saturating_mul(fragments - 1) > args.duration {
+    if gap.saturating_mul(fragments - 1) > duration(args) {
         return refuse(
             format!("--fragment-gap {}", humantime::format_duration(gap)),
             format!(
                 "one message of {fragments} fragments would outlast the {} measured",
-                humantime::format_duration(args.duration)
+                humantime::format_duration(duration(args))
             ),
             "use a shorter gap or a longer --duration",
         );

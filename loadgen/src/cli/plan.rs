@@ -5,6 +5,8 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::slo::Slo;
+
 /// Payload bytes that hold the connection's id and the message's sequence number, in binary and in
 /// text. A shorter message is opaque: its reply is paired first in, first out.
 pub const STAMP_BYTES: usize = 16;
@@ -50,6 +52,8 @@ pub struct Plan {
     pub verify: bool,
     /// What the upgrade request carries.
     pub request: RequestExtras,
+    /// What the run must keep.
+    pub slo: Option<Slo>,
     /// The process whose CPU and memory are read, when the server is not embedded.
     pub server_pid: Option<u32>,
     /// Where the result goes besides the terminal.

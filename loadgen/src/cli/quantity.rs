@@ -70,6 +70,15 @@ pub fn rate_or_off(text: &str) -> Result<OrOff<f64>, String> {
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct OrOff<T>(pub Option<T>);
 
+/// A share from 0.1 % to 100 %: `5%`, `0.05`.
+pub fn tolerance(text: &str) -> Result<f64, String> {
+    let (digits, scale) = text.strip_suffix('%').map_or((text, 1.0), |digits| (digits, 0.01));
+    let share = number(digits).map(|value| value * scale);
+    share
+        .filter(|share| (0.001..=1.0).contains(share))
+        .ok_or_else(|| "write a share from 0.1% to 100%, such as 5%".to_owned())
+}
+
 /// A number of threads, or `auto`.
 pub fn threads(text: &str) -> Result<OrAuto, String> {
     /// No machine in reach has more cores, and each thread holds 20,000 connections and more.

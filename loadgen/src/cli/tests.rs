@@ -17,7 +17,7 @@ fn plan(args: &str) -> Plan {
 #[test]
 fn the_definition_of_the_flags_is_sound() {
     use clap::CommandFactory;
-    Args::command().debug_assert();
+    Cli::command().debug_assert();
 }
 
 #[test]
@@ -267,8 +267,55 @@ fn bad_lines_with_spaces_in_them() {
 
 #[test]
 fn the_help_says_total() {
-    let help = <Args as clap::CommandFactory>::command().render_long_help().to_string();
+    let help = <Cli as clap::CommandFactory>::command().render_long_help().to_string();
     let rate = help.split("--rate <").nth(1).unwrap().split("--").next().unwrap();
     assert!(rate.contains("total over all connections"), "{rate}");
     assert!(help.contains("Exit codes"), "{help}");
+}
+
+fn find(line: &str) -> Result<Find, String> {
+    let cli = Cli::try_parse_from(["loadgen", "find"].into_iter().chain(line.split(' ')));
+    let Some(Command::Find(args)) = cli.map_err(|error| error.to_string())?.command else {
+        panic!("{line} is no search");
+    };
+    args.find().map_err(|error| error.to_string())
+}
+
+#[test]
+fn a_search_sets_its_axis_and_keeps_the_rest() {
+    let rate = find("rate ws://127.0.0.1:9001/echo -c 500 --size 64 --step 2s").unwrap();
+    assert_eq!((rate.axis, rate.span.start, rate.span.most), (Axis::Rate, 1000.0, 10e6));
+    let plan = rate.plan(12_345.0).unwrap();
+    assert_eq!(plan.pace, Pace::Open { rate: 12_345.0, arrival: Arrival::Uniform });
+    assert_eq!((plan.connections, plan.duration), (500, Duration::from_secs(2)));
+    assert_eq!(rate.slo, Slo::parse("response.p99<20ms,errors<0.1%,established>=99.9%").unwrap());
+    let connections = find("connections -c 2k --rate-per-connection 0.5 --max 10k").unwrap();
+    assert_eq!((connections.span.start, connections.span.most), (2000.0, 10_000.0));
+    assert!(connections.span.whole);
+    let plan = connections.plan(4000.0).unwrap();
+    assert_eq!(plan.pace, Pace::Open { rate: 2000.0, arrival: Arrival::Uniform });
+    let idle = find("connections --mode idle --slo ping.p99<5ms --tolerance 1%").unwrap();
+    assert_eq!(idle.slo, Slo::parse("ping.p99<5ms").unwrap());
+    assert_eq!(idle.span.tolerance, 0.01);
+    let usual = find("rate --mode broadcast --subscribers 10").unwrap().slo;
+    assert!(format!("{usual:?}").contains("delivery.p99"));
+}
+
+#[test]
+fn a_bad_search_is_refused() {
+    for (line, part) in [
+        ("messages", "invalid value 'messages'"),
+        ("rate --slo response.p99", "write FIGURE<BOUND"),
+        ("rate --pipeline 4", "find rate with --pipeline"),
+        ("rate --rate-per-connection 4", "the search sets the rate"),
+        ("rate --mode idle", "find rate with --mode idle"),
+        ("rate --step 1s --duration 1s", "--step 1s with --duration"),
+        ("rate --rate 5k --max 2k", "the search begins at 5000"),
+        ("rate --tolerance 0", "0.1% to 100%"),
+        ("rate wss://127.0.0.1/", "TLS is not yet served"),
+        ("connections --mode idle --rate 5", "idle connections send no messages"),
+    ] {
+        let error = find(line).unwrap_err();
+        assert!(error.contains(part), "{line}: {error}");
+    }
 }

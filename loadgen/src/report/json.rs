@@ -10,8 +10,10 @@ use simd_json::prelude::*;
 use super::Finished;
 use crate::cli::plan::{Mode, Pace};
 use crate::cost::{KernelGrowth, us_per_message};
+use crate::find::{Answer, Interval, Limit, Point, Row, Usl};
 use crate::judge::Verdict;
 use crate::measure::{Kind, Outcome, Summary, Tally};
+use crate::slo::Held;
 
 /// Name and version of the schema.
 const SCHEMA: &str = "plimsoll.loadgen/1";
@@ -21,6 +23,8 @@ struct Document<'a> {
     schema: &'static str,
     verdict: Verdict,
     verdict_reasons: &'a [String],
+    /// The objectives; empty if there are none.
+    slo: &'a [Held],
     target: &'a str,
     embedded: bool,
     loopback: bool,
@@ -40,6 +44,22 @@ struct Document<'a> {
     phases: Phases,
     machine: Machine,
     notes: &'a [String],
+    /// The search, whose confirmed run the other fields are of.
+    find: Option<Found<'a>>,
+}
+
+#[derive(Serialize)]
+struct Found<'a> {
+    axis: &'static str,
+    highest_passing: Option<f64>,
+    lowest_failing: Option<f64>,
+    gave_way: Option<Limit>,
+    gave_way_reason: Option<&'a str>,
+    interrupted: bool,
+    steps: usize,
+    curve: &'a [Point],
+    usl: Option<Usl>,
+    sizing: &'a [Row],
 }
 
 #[derive(Serialize)]
@@ -165,19 +185,45 @@ struct Machine {
 
 /// The document, indented, with a newline at its end.
 pub fn to_json(finished: Finished<'_>) -> Result<String, simd_json::Error> {
-    let mut text = simd_json::serde::to_owned_value(document(finished))?.encode_pp();
+    write(&document(finished))
+}
+
+/// The document of a search: that of the run which the answer stands on, and the answer.
+pub fn answer_to_json(finished: Finished<'_>, answer: &Answer) -> Result<String, simd_json::Error> {
+    write(&Document { find: Some(found(answer)), ..document(finished) })
+}
+
+fn write(document: &Document<'_>) -> Result<String, simd_json::Error> {
+    let mut text = simd_json::serde::to_owned_value(document)?.encode_pp();
     text.push('\n');
     Ok(text)
 }
 
+fn found(answer: &Answer) -> Found<'_> {
+    let Interval { passing, failing } = answer.interval;
+    Found {
+        axis: answer.axis.name(),
+        highest_passing: passing,
+        lowest_failing: failing,
+        gave_way: answer.gave_way.as_ref().map(|(limit, _)| *limit),
+        gave_way_reason: answer.gave_way.as_ref().map(|(_, why)| why.as_str()),
+        interrupted: answer.interrupted,
+        steps: answer.steps.len(),
+        curve: &answer.curve,
+        usl: answer.usl,
+        sizing: &answer.sizing,
+    }
+}
+
 fn document(finished: Finished<'_>) -> Document<'_> {
-    let Finished { plan, outcome, judgement } = finished;
+    let Finished { plan, outcome, judgement, held } = finished;
     let tally = &outcome.tally;
     let latency = |kind: Kind| Some((kind.name(), outcome.latencies.get(kind)?.summary()));
     Document {
         schema: SCHEMA,
         verdict: judgement.verdict,
         verdict_reasons: &judgement.reasons,
+        slo: held,
         target: &outcome.target,
         embedded: outcome.embedded,
         loopback: outcome.loopback,
@@ -220,6 +266,7 @@ fn document(finished: Finished<'_>) -> Document<'_> {
             cores: std::thread::available_parallelism().map_or(0, usize::from),
         },
         notes: &outcome.notes,
+        find: None,
     }
 }
 

@@ -97,7 +97,8 @@ fn broadcast() -> Outcome {
 fn document(args: &[&str], outcome: &Outcome) -> simd_json::OwnedValue {
     let plan = plan(args);
     let judgement = judge(&plan, outcome);
-    let text = to_json(Finished { plan: &plan, outcome, judgement: &judgement }).unwrap();
+    let text =
+        to_json(Finished { plan: &plan, outcome, judgement: &judgement, held: &[] }).unwrap();
     assert!(text.ends_with("}\n"));
     simd_json::to_owned_value(&mut text.into_bytes()).unwrap()
 }
@@ -200,7 +201,7 @@ fn what_was_not_measured_is_null() {
 fn text(args: &[&str], outcome: &Outcome, style: Style) -> String {
     let plan = plan(args);
     let judgement = judge(&plan, outcome);
-    Finished { plan: &plan, outcome, judgement: &judgement }.to_text(style)
+    Finished { plan: &plan, outcome, judgement: &judgement, held: &[] }.to_text(style)
 }
 
 #[test]

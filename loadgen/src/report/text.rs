@@ -8,6 +8,7 @@ use crate::cost::{ServerCost, us_per_message};
 use crate::human::{bytes, counted, decimal, grouped, time};
 use crate::judge::Verdict;
 use crate::measure::Outcome;
+use crate::slo::Held;
 
 /// Width of the names at the left, in columns.
 const NAME: usize = 13;
@@ -43,6 +44,7 @@ pub(super) fn report(finished: Finished<'_>, style: Style) -> String {
     let Finished { plan, outcome, .. } = finished;
     let mut page = Page { lines: Vec::new(), style };
     verdict(finished, &mut page);
+    objectives(finished.held, &mut page);
     page.blank();
     page.line("target", &target(outcome));
     page.line("load", &load(plan, outcome));
@@ -64,6 +66,18 @@ pub(super) fn report(finished: Finished<'_>, style: Style) -> String {
         page.line("note", note);
     }
     page.lines.join("\n") + "\n"
+}
+
+/// The objectives, each with a mark that k6's users know.
+fn objectives(held: &[Held], page: &mut Page) {
+    for (at, clause) in held.iter().enumerate() {
+        let text = if clause.passed {
+            page.style.good(&format!("\u{2713} {clause}"))
+        } else {
+            page.style.bad(&format!("\u{2717} {clause}"))
+        };
+        page.line(if at == 0 { "objectives" } else { "" }, &text);
+    }
 }
 
 fn verdict(finished: Finished<'_>, page: &mut Page) {

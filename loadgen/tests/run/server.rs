@@ -36,6 +36,8 @@ pub(crate) enum Manner {
     Greet,
     /// Reads nothing after the first message.
     Deaf,
+    /// Answers this many messages a second, one after the other.
+    Cap(u32),
 }
 
 /// A running server. Dropping it stops it.
@@ -46,6 +48,8 @@ pub(crate) struct Server {
 
 pub(crate) struct Echo {
     manner: Manner,
+    /// When a capped server is done with the message before.
+    free: Instant,
     seen: u32,
     kept: Option<(ConnId, Vec<u8>)>,
 }
@@ -82,7 +86,7 @@ impl Server {
             mailbox: 16,
             seed: None,
         };
-        let make = move |_| Echo { manner, seen: 0, kept: None };
+        let make = move |_| Echo { manner, free: Instant::now(), seen: 0, kept: None };
         let group = Group::spawn(&spec, &launch, make).unwrap();
         let address = group.ready().unwrap().unwrap();
         Self { group: Some(group), address }
@@ -141,6 +145,11 @@ impl App for Echo {
                 peer.tx.send(message.kind(), message.payload());
             }
             Manner::StallAtOnce(time) if self.seen == 1 => std::thread::sleep(time),
+            Manner::Cap(rate) => {
+                // On a fixed grid: a sleep that lasts too long takes nothing from the next.
+                self.free = self.free.max(Instant::now()) + Duration::from_secs(1) / rate;
+                std::thread::sleep(self.free.saturating_duration_since(Instant::now()));
+            }
             Manner::Stall(time) if self.seen == 200 => std::thread::sleep(time),
             _ => {}
         }

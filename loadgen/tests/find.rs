@@ -1,0 +1,75 @@
+//! `loadgen find` against servers whose limit is known. A program of its own, so that no other test
+//! takes the cores meanwhile.
+
+#![allow(clippy::unwrap_used)]
+
+#[path = "run/server.rs"]
+#[allow(dead_code, reason = "other tests use the rest of it")]
+mod server;
+
+use std::sync::atomic::AtomicBool;
+use std::sync::{Mutex, PoisonError};
+
+use clap::Parser as _;
+use loadgen::cli::{Cli, Command};
+use loadgen::find::{Answer, FindError, Limit, find};
+use loadgen::run::RunError;
+use server::{Manner, Server};
+
+/// One search at a time: two would take each other's cores.
+static ALONE: Mutex<()> = Mutex::new(());
+
+fn search(line: &str) -> Result<Answer, FindError> {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let line = format!("loadgen find {line} --no-pin --quiet --heartbeat off");
+    let cli = Cli::try_parse_from(line.split_ascii_whitespace()).unwrap();
+    let Some(Command::Find(args)) = cli.command else { panic!("{line} is no search") };
+    find(&args.find().unwrap(), &AtomicBool::new(false), |_, step| {
+        eprintln!("{} {} {:?}", step.load, step.passed, step.limit);
+    })
+}
+
+/// A server that answers 2,000 messages a second and no more: that is what is found.
+#[test]
+fn a_cap_is_found_to_a_tenth() {
+    let server = Server::start(Manner::Cap(2000));
+    let answer = search(&format!(
+        "rate ws://{}/ -c 20 -t 1 --rate 1500 --step 1s --warmup 300ms --drain 300ms \
+         --slo response.p99<50ms,errors<0.1%",
+        server.address
+    ))
+    .unwrap();
+    let (low, high) = (answer.interval.passing.unwrap(), answer.interval.failing.unwrap());
+    assert!((1800.0..=2200.0).contains(&low) && low < high, "{low} to {high}");
+    assert!(high <= 2400.0, "{low} to {high}");
+    let (limit, why) = answer.gave_way.clone().unwrap();
+    assert!(matches!(limit, Limit::Latency | Limit::Errors), "{limit:?}: {why}");
+    assert!(answer.curve.len() >= 8, "{} points", answer.curve.len());
+    assert!(answer.curve.windows(2).all(|pair| pair[0].load < pair[1].load));
+    let found = answer.curve.iter().find(|point| point.load.to_bits() == low.to_bits()).unwrap();
+    assert!(found.passed && found.latency.unwrap().p99 < 50_000_000);
+    assert_eq!(answer.standing().unwrap().plan.connections, 20);
+    assert!(answer.sizing[0].messages_per_second > 0.0);
+}
+
+/// A full server refuses the 151st: the limit on the axis of connections.
+#[test]
+fn a_full_server_is_found() {
+    let server = Server::with_room(Manner::Echo, 150);
+    let answer = search(&format!(
+        "connections ws://{}/ -c 100 -t 1 --rate 200 --step 300ms --warmup 0ms --drain 200ms \
+         --slo established>=100% --tolerance 1% --max 1000",
+        server.address
+    ))
+    .unwrap();
+    assert_eq!(answer.interval.passing, Some(150.0), "{:?}", answer.interval);
+    assert!(answer.interval.failing.is_some_and(|high| (151.0..=153.0).contains(&high)));
+    assert_eq!(answer.gave_way.unwrap().0, Limit::Errors);
+}
+
+#[test]
+fn nobody_there_is_no_answer() {
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let error = search(&format!("rate ws://127.0.0.1:{port}/ -c 2 --step 200ms")).err().unwrap();
+    assert!(matches!(error, FindError::Run(RunError::NothingConnected { .. })), "{error}");
+}
