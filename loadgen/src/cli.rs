@@ -14,7 +14,7 @@ use std::time::Duration;
 use clap::Parser;
 
 use crate::slo::Slo;
-pub use command::{Axis, Cli, Command, Find, FindArgs};
+pub use command::{Axis, Cli, Command, DoctorArgs, Find, FindArgs};
 pub use plan::Plan;
 use plan::{Arrival, HeartbeatKind, SizeRange};
 use quantity::{OrAuto, OrOff};

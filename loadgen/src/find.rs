@@ -89,7 +89,7 @@ impl Answer {
             self.steps.iter().rev().filter(wanted).find_map(|step| step.run.as_ref())
         };
         let found = self.interval.passing;
-        last(&|step| step.passed && Some(step.load).map(f64::to_bits) == found.map(f64::to_bits))
+        last(&|step| step.passed && Some(step.load.to_bits()) == found.map(f64::to_bits))
             .or_else(|| last(&|_| true))
     }
 }

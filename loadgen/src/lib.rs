@@ -5,6 +5,7 @@
 //! report        the terminal's report and the result file; judge: may the figures be believed
 //! progress      the live line; reads what the threads publish, never asks them
 //! find          the highest load that keeps its objectives (slo), by runs of many loads
+//! doctor        whether this machine can carry a run
 //! run           threads, phases, the embedded server; interrupt: Ctrl-C
 //! workload      the client's App on a shard
 //! schedule      when each message is due; inflight: what is not answered yet
@@ -24,6 +25,7 @@
 
 pub mod cli;
 pub mod cost;
+pub mod doctor;
 pub mod find;
 mod heard;
 pub mod human;

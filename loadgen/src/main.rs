@@ -8,11 +8,14 @@ use std::sync::atomic::AtomicBool;
 
 use clap::{CommandFactory, Parser, error::ErrorKind};
 use loadgen::cli::plan::{JsonTo, Target};
-use loadgen::cli::{Args, Cli, Command, FindArgs, Plan, UsageError};
+use loadgen::cli::{Args, Cli, Command, DoctorArgs, FindArgs, Plan, UsageError};
+use loadgen::doctor::{self, Machine, State};
 use loadgen::find::{FindError, find};
 use loadgen::interrupt;
 use loadgen::judge::{Judgement, Verdict, judge};
-use loadgen::report::{Finished, JsonSink, Style, answer_text, answer_to_json, step_line, to_json};
+use loadgen::report::{
+    Finished, JsonSink, Style, answer_text, answer_to_json, findings_to_json, step_line, to_json,
+};
 use loadgen::run::run_until;
 
 /// The run could not be made, or its result not be written.
@@ -29,6 +32,7 @@ fn main() -> ExitCode {
     let result = match &cli.command {
         None => drive(&cli.args),
         Some(Command::Find(args)) => search(args),
+        Some(Command::Doctor(args)) => consult(args),
     };
     ExitCode::from(result.unwrap_or_else(|code| code))
 }
@@ -81,6 +85,22 @@ fn search(args: &FindArgs) -> Result<u8, u8> {
         print(&wanted.first, text).map_err(|error| fail(FAILED, &error))?;
     }
     Ok(if answer.interval.passing.is_some() { 0 } else { MISSED })
+}
+
+/// Whether this machine can carry a run.
+fn consult(args: &DoctorArgs) -> Result<u8, u8> {
+    let plan = args.plan().map_err(|error| refuse(&error))?;
+    let findings = doctor::examine(&plan, &Machine::this());
+    let text = |style| doctor::report(&findings, style);
+    let shown = if args.json {
+        let document = findings_to_json(&findings).map_err(|error| fail(FAILED, &error))?;
+        print_to(&mut io::stdout().lock(), |_| document)
+    } else {
+        print_to(&mut io::stdout().lock(), text)
+    };
+    shown.map_err(|error| fail(FAILED, &error))?;
+    let short = findings.iter().any(|finding| finding.state == State::Short);
+    Ok(if short { FAILED } else { 0 })
 }
 
 /// What must stand before the first thread: a place for the result, and who hears of Ctrl-C.

@@ -17,7 +17,7 @@ use crate::judge::Judgement;
 use crate::measure::Outcome;
 use crate::slo::Held;
 
-pub use json::{answer_to_json, to_json};
+pub use json::{answer_to_json, findings_to_json, to_json};
 pub use sink::{JsonSink, SinkError};
 pub use style::Style;
 

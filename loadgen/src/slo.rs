@@ -8,7 +8,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::human::{bytes, time};
-use crate::measure::{Kind, Outcome, Tally};
+use crate::measure::{BroadcastTally, Kind, Outcome, Tally};
 
 /// All clauses of one `--slo`.
 #[derive(Clone, PartialEq, Debug)]
@@ -121,11 +121,13 @@ impl Clause {
 
     fn hold(&self, outcome: &Outcome) -> Held {
         let value = self.metric.value(outcome);
+        // 99.9 % of 1,000 is 999, whatever the last bit of the quotient says.
+        let equal = |value: f64| (value - self.bound).abs() <= self.bound.abs() * 1e-9;
         let holds = |value: f64| match self.relation {
-            Relation::Below => value < self.bound,
-            Relation::AtMost => value <= self.bound,
-            Relation::Above => value > self.bound,
-            Relation::AtLeast => value >= self.bound,
+            Relation::Below => value < self.bound && !equal(value),
+            Relation::AtMost => value <= self.bound || equal(value),
+            Relation::Above => value > self.bound && !equal(value),
+            Relation::AtLeast => value >= self.bound || equal(value),
         };
         Held {
             clause: self.text.clone(),
@@ -236,7 +238,7 @@ impl Share {
         match self {
             Self::Errors => Some(error_share(tally)),
             Self::Established => share(tally.established, tally.requested),
-            Self::Reach => tally.broadcast.as_ref().map(|broadcast| broadcast.reach()),
+            Self::Reach => tally.broadcast.as_ref().map(BroadcastTally::reach),
             Self::Rate => Some(outcome.rate_achieved() / outcome.rate_due()?),
         }
     }
@@ -262,7 +264,7 @@ pub fn error_share(tally: &Tally) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::measure::{BroadcastTally, Phases};
+    use crate::measure::Phases;
 
     fn outcome() -> Outcome {
         let mut outcome = Outcome {

@@ -4,7 +4,6 @@
 #![allow(clippy::unwrap_used)]
 
 #[path = "run/server.rs"]
-#[allow(dead_code, reason = "other tests use the rest of it")]
 mod server;
 
 use std::sync::atomic::AtomicBool;
@@ -12,7 +11,7 @@ use std::sync::{Mutex, PoisonError};
 
 use clap::Parser as _;
 use loadgen::cli::{Cli, Command};
-use loadgen::find::{Answer, FindError, Limit, find};
+use loadgen::find::{Answer, FindError, Interval, Limit, Step, find};
 use loadgen::run::RunError;
 use server::{Manner, Server};
 
@@ -24,9 +23,13 @@ fn search(line: &str) -> Result<Answer, FindError> {
     let line = format!("loadgen find {line} --no-pin --quiet --heartbeat off");
     let cli = Cli::try_parse_from(line.split_ascii_whitespace()).unwrap();
     let Some(Command::Find(args)) = cli.command else { panic!("{line} is no search") };
-    find(&args.find().unwrap(), &AtomicBool::new(false), |_, step| {
-        eprintln!("{} {} {:?}", step.load, step.passed, step.limit);
-    })
+    find(&args.find().unwrap(), &AtomicBool::new(false), |_, _| {})
+}
+
+/// Every step, for whoever has to find out why.
+fn steps(answer: &Answer) -> String {
+    let line = |step: &Step| format!("{} {} {:?}\n", step.load, step.passed, step.limit);
+    answer.steps.iter().map(line).collect()
 }
 
 /// A server that answers 2,000 messages a second and no more: that is what is found.
@@ -39,9 +42,11 @@ fn a_cap_is_found_to_a_tenth() {
         server.address
     ))
     .unwrap();
-    let (low, high) = (answer.interval.passing.unwrap(), answer.interval.failing.unwrap());
-    assert!((1800.0..=2200.0).contains(&low) && low < high, "{low} to {high}");
-    assert!(high <= 2400.0, "{low} to {high}");
+    let Interval { passing: Some(low), failing: Some(high) } = answer.interval else {
+        panic!("no interval\n{}", steps(&answer))
+    };
+    assert!((1800.0..=2200.0).contains(&low) && low < high, "{}", steps(&answer));
+    assert!(high <= 2400.0, "{}", steps(&answer));
     let (limit, why) = answer.gave_way.clone().unwrap();
     assert!(matches!(limit, Limit::Latency | Limit::Errors), "{limit:?}: {why}");
     assert!(answer.curve.len() >= 8, "{} points", answer.curve.len());
@@ -62,7 +67,7 @@ fn a_full_server_is_found() {
         server.address
     ))
     .unwrap();
-    assert_eq!(answer.interval.passing, Some(150.0), "{:?}", answer.interval);
+    assert_eq!(answer.interval.passing, Some(150.0), "{}", steps(&answer));
     assert!(answer.interval.failing.is_some_and(|high| (151.0..=153.0).contains(&high)));
     assert_eq!(answer.gave_way.unwrap().0, Limit::Errors);
 }

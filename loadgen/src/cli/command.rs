@@ -5,6 +5,7 @@ use std::time::Duration;
 use clap::{Parser, Subcommand};
 
 use super::plan::{Mode, Pace, Plan};
+use super::quantity::OrAuto;
 use super::usage::{UsageError, refuse};
 use super::{Args, quantity};
 use crate::find::Span;
@@ -37,6 +38,42 @@ pub enum Command {
         kept the objectives."
     )]
     Find(Box<FindArgs>),
+    /// Say whether this machine can carry a run, and what to do where it cannot
+    #[command(after_help = "Changes nothing. Exit codes: 0 enough, 1 something is short, 2 usage.")]
+    Doctor(DoctorArgs),
+}
+
+/// `loadgen doctor`.
+#[derive(clap::Args, Clone, Debug)]
+pub struct DoctorArgs {
+    /// Connections of the run, such as 100k
+    #[arg(short, long, value_name = "N", default_value = "1000", value_parser = quantity::positive)]
+    pub connections: u32,
+    /// Server of the run [default: one inside loadgen, on loopback]
+    #[arg(long)]
+    pub url: Option<String>,
+    /// Local addresses to connect from, as in a run
+    #[arg(long, value_name = "LIST|auto", default_value = "auto")]
+    pub source_ip: String,
+    /// Generator threads, as in a run
+    #[arg(short, long, value_name = "auto|N", default_value = "auto",
+        value_parser = quantity::threads)]
+    pub threads: OrAuto,
+    /// Write the findings as JSON to standard output
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl DoctorArgs {
+    /// The run that is asked about.
+    pub fn plan(&self) -> Result<Plan, UsageError> {
+        let mut args = Args::parse_from(["loadgen"]);
+        args.url.clone_from(&self.url);
+        args.connections = Some(self.connections);
+        args.source_ip.clone_from(&self.source_ip);
+        args.threads = self.threads;
+        args.plan()
+    }
 }
 
 /// What a search raises.

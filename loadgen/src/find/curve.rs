@@ -88,8 +88,8 @@ fn point(step: &Step, run: &Run) -> Point {
 
 /// What a user of the target would have waited for.
 fn answered(outcome: &Outcome) -> Option<(Kind, &Latency)> {
-    let kinds = [Kind::Response, Kind::Delivery, Kind::Ping].into_iter();
-    kinds.filter_map(|kind| Some((kind, outcome.latencies.get(kind)?))).next()
+    let mut kinds = [Kind::Response, Kind::Delivery, Kind::Ping].into_iter();
+    kinds.find_map(|kind| Some((kind, outcome.latencies.get(kind)?)))
 }
 
 /// The law that throughput follows, from the points that may be believed.

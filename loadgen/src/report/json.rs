@@ -10,6 +10,7 @@ use simd_json::prelude::*;
 use super::Finished;
 use crate::cli::plan::{Mode, Pace};
 use crate::cost::{KernelGrowth, us_per_message};
+use crate::doctor::Finding;
 use crate::find::{Answer, Interval, Limit, Point, Row, Usl};
 use crate::judge::Verdict;
 use crate::measure::{Kind, Outcome, Summary, Tally};
@@ -193,7 +194,17 @@ pub fn answer_to_json(finished: Finished<'_>, answer: &Answer) -> Result<String,
     write(&Document { find: Some(found(answer)), ..document(finished) })
 }
 
-fn write(document: &Document<'_>) -> Result<String, simd_json::Error> {
+/// What the doctor found, schema `plimsoll.doctor/1`.
+pub fn findings_to_json(findings: &[Finding]) -> Result<String, simd_json::Error> {
+    #[derive(Serialize)]
+    struct Findings<'a> {
+        schema: &'static str,
+        findings: &'a [Finding],
+    }
+    write(&Findings { schema: "plimsoll.doctor/1", findings })
+}
+
+fn write(document: &impl Serialize) -> Result<String, simd_json::Error> {
     let mut text = simd_json::serde::to_owned_value(document)?.encode_pp();
     text.push('\n');
     Ok(text)

@@ -1,5 +1,7 @@
 //! A server for tests, honest or with one fault, on the library's own shards.
 
+#![allow(dead_code, reason = "each test program uses a part of it")]
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -1,0 +1,314 @@
+//! `loadgen doctor`: whether this machine can carry a run, before it is made. Changes nothing.
+//!
+//! Each finding names what there is, what is needed, and the command that gets it. What would stop
+//! a run is found by the run's own planning, so both say the same words.
+
+mod machine;
+mod text;
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use plimsoll::limits;
+use plimsoll::server::this_machine;
+
+use crate::cli::plan::{Plan, Target};
+use crate::human::grouped;
+use crate::{shards, sources, target};
+pub use machine::Machine;
+use machine::Sample;
+pub use text::report;
+
+/// What became of one check.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// There is enough of it.
+    Enough,
+    /// It will make latencies worse or less certain.
+    Doubtful,
+    /// The run will fail, or measure this instead of the server.
+    Short,
+    /// It could not be read here.
+    Unknown,
+}
+
+/// One check.
+#[derive(Clone, PartialEq, Debug, serde::Serialize)]
+pub struct Finding {
+    /// What was looked at.
+    pub name: &'static str,
+    /// Whether it suffices.
+    pub state: State,
+    /// What there is.
+    pub now: String,
+    /// What is needed and why.
+    pub why: String,
+    /// The command that gets it, if there is one.
+    pub remedy: Option<String>,
+}
+
+/// Kernel memory of an idle connection's two ends on one machine, measured: 8.4 KB. In bytes.
+const PAIR_BYTES: u64 = 8_600;
+/// User memory of one end with some room to spare, in bytes.
+const USER_BYTES: u64 = 512;
+/// Pages of socket memory while one message of 4 KiB waits at an end.
+const PAGES_PER_END: u64 = 2;
+/// Other work on the machine from which figures suffer, of all cores.
+const BUSY: f64 = 0.1;
+/// Time that the host took away, from which figures suffer.
+const STOLEN: f64 = 0.01;
+/// Lateness of a timer (p99), in microseconds, from which a schedule is not kept.
+const LATE_US: u64 = 1_000;
+
+/// Every check, in the order in which a run would meet them. Takes half a second.
+pub fn examine(plan: &Plan, machine: &Machine) -> Vec<Finding> {
+    let here = Here::new(plan);
+    let mut findings = vec![descriptors(plan), files(&here, machine), here.ports(plan)];
+    if here.ends == 2 {
+        findings.extend(backlog(machine));
+    }
+    findings.push(conntrack(&here, machine));
+    findings.extend(memory(&here, machine));
+    let sample = machine.sample();
+    findings.extend([clock(machine), timers(&sample), governor(machine)]);
+    findings.extend([steal(&sample), others(&sample), cores(&here)]);
+    findings
+}
+
+/// What the plan means for this machine.
+struct Here {
+    connections: u64,
+    /// The server's address; `None` if its name does not resolve.
+    to: Result<SocketAddr, String>,
+    /// Ends of each connection that are on this machine.
+    ends: u64,
+}
+
+impl Here {
+    fn new(plan: &Plan) -> Self {
+        let to = match &plan.target {
+            Target::Embedded { .. } => Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, 9001))),
+            Target::Url(endpoint) => target::resolve(endpoint).map_err(|error| error.to_string()),
+        };
+        let ends = if to.as_ref().is_ok_and(|to| target::is_this_machine(*to)) { 2 } else { 1 };
+        Self { connections: plan.connections.into(), to, ends }
+    }
+
+    fn ports(&self, plan: &Plan) -> Finding {
+        let name = "local ports";
+        let to = match &self.to {
+            Ok(to) => *to,
+            Err(why) => return finding(name, State::Short, "the server is not known", why),
+        };
+        match sources::choose(&plan.sources, to, plan.connections) {
+            Ok(chosen) => {
+                let ports = sources::local_ports().len();
+                let each = plan.connections.div_ceil(chosen.len() as u32);
+                let now = format!("{} addresses of {ports} ports", chosen.len());
+                let why = format!("{each} connections from each address to {to}");
+                let scarce = each as usize > ports / 4 * 3;
+                let state = if scarce { State::Doubtful } else { State::Enough };
+                let remedy = "sysctl -w net.ipv4.ip_local_port_range='1024 65535'";
+                Finding {
+                    remedy: scarce.then(|| remedy.to_owned()),
+                    ..finding(name, state, now, &why)
+                }
+            }
+            Err(error) => {
+                let now = format!("{} ports an address", sources::local_ports().len());
+                let why = error.to_string();
+                let need = u64::from(plan.connections).div_ceil(28_000);
+                let remedy = match to.ip() {
+                    IpAddr::V4(v4) if !v4.is_loopback() => {
+                        format!("--source-ip with {need} addresses (ip addr add ... gives more)")
+                    }
+                    _ => "--source-ip auto".to_owned(),
+                };
+                Finding { remedy: Some(remedy), ..finding(name, State::Short, now, &why) }
+            }
+        }
+    }
+}
+
+fn finding(name: &'static str, state: State, now: impl Into<String>, why: &str) -> Finding {
+    Finding { name, state, now: now.into(), why: why.to_owned(), remedy: None }
+}
+
+/// A kernel setting against a least value.
+fn setting(machine: &Machine, name: &'static str, need: u64, why: &str) -> Finding {
+    let Some(now) = machine.sysctl(name).and_then(|values| values.last().copied()) else {
+        return finding(name, State::Unknown, "not readable", why);
+    };
+    let state = if now >= need { State::Enough } else { State::Short };
+    Finding {
+        remedy: (now < need).then(|| format!("sysctl -w {name}={need}")),
+        ..finding(name, state, grouped(now), &format!("at least {}: {why}", grouped(need)))
+    }
+}
+
+fn descriptors(plan: &Plan) -> Finding {
+    let machine = this_machine();
+    let limit = machine.open_files;
+    let now = format!("hard limit {}", grouped(limit));
+    match shards::plan(plan.threads, machine.cores, plan.connections, limit) {
+        Ok(own) => {
+            let why = format!(
+                "{} generator threads with a table of their own, {} connections at most in each",
+                own.count,
+                grouped(own.capacity as u64)
+            );
+            finding("open files", State::Enough, now, &why)
+        }
+        Err(error) => {
+            let need = u64::from(plan.connections) + limits::RESERVED_DESCRIPTORS as u64;
+            Finding {
+                remedy: Some(format!("ulimit -Hn {need}; ulimit -n {need}")),
+                ..finding("open files", State::Short, now, &error.to_string())
+            }
+        }
+    }
+}
+
+fn files(here: &Here, machine: &Machine) -> Finding {
+    let need = here.connections * here.ends + 10_000;
+    setting(machine, "fs.file-max", need, "every socket is an open file of the machine")
+}
+
+fn backlog(machine: &Machine) -> [Finding; 2] {
+    let need = limits::BACKLOG as u64;
+    let why = "the listener's backlog: a full one costs a second for each connect it drops";
+    let half = "half-open connections of one listener, before SYN cookies";
+    let doubtful = |found: Finding| match found.state {
+        State::Short => Finding { state: State::Doubtful, ..found },
+        _ => found,
+    };
+    [
+        doubtful(setting(machine, "net.core.somaxconn", need, why)),
+        doubtful(setting(machine, "net.ipv4.tcp_max_syn_backlog", need, half)),
+    ]
+}
+
+fn conntrack(here: &Here, machine: &Machine) -> Finding {
+    let name = "net.netfilter.nf_conntrack_max";
+    let used = machine.sysctl("net.netfilter.nf_conntrack_count").and_then(|n| n.first().copied());
+    match used {
+        None => finding(name, State::Enough, "not loaded", "nothing tracks connections here"),
+        Some(0) => finding(name, State::Enough, "idle", "no firewall rule tracks connections"),
+        Some(used) => {
+            let why = format!("{} are tracked now, and a full table drops packets", grouped(used));
+            setting(machine, name, used + here.connections * 5 / 4, &why)
+        }
+    }
+}
+
+fn memory(here: &Here, machine: &Machine) -> [Finding; 2] {
+    let ends = here.connections * here.ends;
+    let pages = ends * PAGES_PER_END;
+    let why = "pages for one unread message of 4 KiB at each end; past it the kernel drops";
+    let mut buffers = setting(machine, "net.ipv4.tcp_mem", pages, why);
+    if let Some(remedy) = &mut buffers.remedy {
+        *remedy = format!("sysctl -w net.ipv4.tcp_mem='{} {} {pages}'", pages / 2, pages * 2 / 3);
+        // A bound on what waits unread: it is met only when readers fall behind.
+        buffers.state = State::Doubtful;
+    }
+    let need = here.connections * (PAIR_BYTES * here.ends / 2 + USER_BYTES * here.ends);
+    let name = "memory";
+    let free = match machine.available() {
+        None => finding(name, State::Unknown, "not readable", "idle connections alone"),
+        Some(have) => {
+            let mib = |bytes: u64| format!("{} MiB", grouped(bytes >> 20));
+            let state = if have >= need { State::Enough } else { State::Short };
+            let why = format!("{} for idle connections alone, kernel and user", mib(need));
+            let now = format!("{} available", mib(have));
+            let remedy = || "ask for fewer connections, or stop what else holds memory".to_owned();
+            Finding { remedy: (have < need).then(remedy), ..finding(name, state, now, &why) }
+        }
+    };
+    [buffers, free]
+}
+
+fn clock(machine: &Machine) -> Finding {
+    let name = "clock source";
+    let Some(source) =
+        machine.text("/sys/devices/system/clocksource/clocksource0/current_clocksource")
+    else {
+        return finding(name, State::Unknown, "not readable", "a slow clock costs at each message");
+    };
+    // These are read without a system call.
+    let fast = ["tsc", "kvm-clock", "hyperv_clocksource_tsc_page", "arch_sys_counter"];
+    if fast.contains(&source.as_str()) {
+        return finding(name, State::Enough, source, "read without a system call");
+    }
+    let path = "/sys/devices/system/clocksource/clocksource0/current_clocksource";
+    Finding {
+        remedy: Some(format!("echo tsc > {path}")),
+        ..finding(name, State::Doubtful, source, "each reading is a system call of a microsecond")
+    }
+}
+
+fn timers(sample: &Sample) -> Finding {
+    let late = sample.timer_p99_us;
+    let now = format!("{late} us late (p99)");
+    if late < LATE_US {
+        return finding("timers", State::Enough, now, "an open loop wakes for each message");
+    }
+    let why = "messages would leave late by so much, and the run would be generator_bound";
+    let remedy = Some("stop what else runs, or give loadgen cores of its own (taskset)".to_owned());
+    Finding { remedy, ..finding("timers", State::Short, now, why) }
+}
+
+fn governor(machine: &Machine) -> Finding {
+    let name = "CPU governor";
+    match machine.text("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor") {
+        None => finding(name, State::Enough, "none", "the clock is the host's or fixed"),
+        Some(now) if now == "performance" => finding(name, State::Enough, now, "a steady clock"),
+        Some(now) => Finding {
+            remedy: Some("cpupower frequency-set -g performance".to_owned()),
+            ..finding(name, State::Doubtful, now, "a clock that climbs in a run shows as latency")
+        },
+    }
+}
+
+fn steal(sample: &Sample) -> Finding {
+    let (name, why) = ("steal", "time that the host gave to others while we wanted to run");
+    let Some(steal) = sample.steal else {
+        return finding(name, State::Unknown, "not readable", why);
+    };
+    let now = format!("{:.1} %", steal * 100.0);
+    if steal < STOLEN {
+        return finding(name, State::Enough, now, why);
+    }
+    let remedy = Some("use a machine of your own, or measure longer".to_owned());
+    Finding { remedy, ..finding(name, State::Doubtful, now, why) }
+}
+
+fn others(sample: &Sample) -> Finding {
+    let (name, why) = ("other work", "what else runs takes cores from both sides");
+    let Some(busy) = sample.busy else {
+        return finding(name, State::Unknown, "not readable", why);
+    };
+    let now = format!("{:.0} % of all cores", busy * 100.0);
+    if busy < BUSY {
+        return finding(name, State::Enough, now, why);
+    }
+    let remedy = Some("stop it: top shows it".to_owned());
+    Finding { remedy, ..finding(name, State::Doubtful, now, why) }
+}
+
+fn cores(here: &Here) -> Finding {
+    let cores = this_machine().cores;
+    let now = cores.to_string();
+    match (here.ends, cores) {
+        (1, _) => finding("cores", State::Enough, now, "the server has a machine of its own"),
+        (_, 1) => finding(
+            "cores",
+            State::Doubtful,
+            now,
+            "server and generator share one: a closed loop will be inconclusive, use --rate",
+        ),
+        _ => finding("cores", State::Enough, now, "server and generator share them"),
+    }
+}
+
+#[cfg(test)]
+mod tests;
