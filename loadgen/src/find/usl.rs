@@ -40,12 +40,15 @@ const ENOUGH: usize = 6;
 /// Standard deviations of a normal distribution to either side of 95 %.
 const Z95: f64 = 1.96;
 
+/// Least share of the variance that a law must explain to be one.
+const FITS: f64 = 0.8;
+
 /// Fits the law; `None` with too few points, or if they follow no such law.
 pub(super) fn fit(samples: &[Sample]) -> Option<Usl> {
     if samples.len() < ENOUGH {
         return None;
     }
-    let whole = Law::fit(samples)?;
+    let whole = Law::fit(samples).filter(|law| law.r_squared(samples) >= FITS)?;
     let peak = whole.peak();
     let without = |at: usize| {
         let rest: Vec<Sample> =
@@ -217,6 +220,15 @@ mod tests {
             high - low
         };
         assert!(width(0.02) > 2.0 * width(0.002), "{} {}", width(0.02), width(0.002));
+    }
+
+    #[test]
+    fn what_follows_no_law_gets_none() {
+        let mut samples = law(1000.0, 0.05, 0.001);
+        for (at, sample) in samples.iter_mut().enumerate() {
+            sample.response *= if at % 2 == 0 { 4.0 } else { 0.25 };
+        }
+        assert_eq!(fit(&samples), None);
     }
 
     #[test]
