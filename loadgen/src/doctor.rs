@@ -3,19 +3,19 @@
 //! Each finding names what there is, what is needed, and the command that gets it. What would stop
 //! a run is found by the run's own planning, so both say the same words.
 
-mod machine;
+mod kernel;
 mod text;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
+use plimsoll::config::Machine;
 use plimsoll::limits;
-use plimsoll::server::this_machine;
 
 use crate::cli::plan::{Plan, Target};
-use crate::human::grouped;
-use crate::{shards, sources, target};
-pub use machine::Machine;
-use machine::Sample;
+use crate::human::{bytes, grouped};
+use crate::{memory, shards, sources, target};
+pub use kernel::Kernel;
+use kernel::Sample;
 pub use text::report;
 
 /// What became of one check.
@@ -47,10 +47,6 @@ pub struct Finding {
     pub remedy: Option<String>,
 }
 
-/// Kernel memory of an idle connection's two ends on one machine, measured: 8.4 KB. In bytes.
-const PAIR_BYTES: u64 = 8_600;
-/// User memory of one end with some room to spare, in bytes.
-const USER_BYTES: u64 = 512;
 /// Pages of socket memory while one message of 4 KiB waits at an end.
 const PAGES_PER_END: u64 = 2;
 /// Other work on the machine from which figures suffer, of all cores.
@@ -61,27 +57,26 @@ const STOLEN: f64 = 0.01;
 const LATE_US: u64 = 1_000;
 
 /// Every check, in the order in which a run would meet them. Takes half a second.
-pub fn examine(plan: &Plan, machine: &Machine) -> Vec<Finding> {
+pub fn examine(plan: &Plan, machine: &Machine, kernel: &Kernel) -> Vec<Finding> {
     let here = Here::new(plan);
-    let mut findings = vec![descriptors(plan), files(&here, machine), here.ports(plan)];
-    if here.ends == 2 {
-        findings.extend(backlog(machine));
+    let mut findings = vec![descriptors(plan, machine), here.system(machine), here.ports(plan)];
+    if here.both {
+        findings.extend(backlog(kernel));
     }
-    findings.push(conntrack(&here, machine));
-    findings.extend(memory(&here, machine));
-    let sample = machine.sample();
-    findings.extend([clock(machine), timers(&sample), governor(machine)]);
-    findings.extend([steal(&sample), others(&sample), cores(&here)]);
+    findings.extend([here.memory(machine), here.buffers(kernel)]);
+    let sample = kernel.sample();
+    findings.extend([clock(kernel), timers(&sample), governor(kernel)]);
+    findings.extend([steal(&sample), others(&sample), here.cores(machine)]);
     findings
 }
 
 /// What the plan means for this machine.
 struct Here {
-    connections: u64,
-    /// The server's address; `None` if its name does not resolve.
+    connections: u32,
+    /// The server's address, or why there is none.
     to: Result<SocketAddr, String>,
-    /// Ends of each connection that are on this machine.
-    ends: u64,
+    /// Whether both ends of each connection are on this machine.
+    both: bool,
 }
 
 impl Here {
@@ -90,8 +85,68 @@ impl Here {
             Target::Embedded { .. } => Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, 9001))),
             Target::Url(endpoint) => target::resolve(endpoint).map_err(|error| error.to_string()),
         };
-        let ends = if to.as_ref().is_ok_and(|to| target::is_this_machine(*to)) { 2 } else { 1 };
-        Self { connections: plan.connections.into(), to, ends }
+        let both = to.as_ref().is_ok_and(|to| target::is_this_machine(*to));
+        Self { connections: plan.connections, to, both }
+    }
+
+    fn sockets(&self) -> u64 {
+        u64::from(self.connections) * if self.both { 2 } else { 1 }
+    }
+
+    /// Bounds that all processes of the machine share.
+    fn system(&self, machine: &Machine) -> Finding {
+        let name = "system's sockets";
+        let now = format!("{} needed", grouped(self.sockets()));
+        match machine.hold("--connections", self.connections as usize, self.sockets()) {
+            Ok(()) => {
+                let why = "open files, epoll watches and tracked connections of all processes";
+                finding(name, State::Enough, now, why)
+            }
+            Err(error) => Finding {
+                remedy: Some(error.remedy.clone().into_owned()),
+                ..finding(name, State::Short, now, &error.to_string())
+            },
+        }
+    }
+
+    fn memory(&self, machine: &Machine) -> Finding {
+        let name = "memory";
+        let available = memory::available(machine.memory);
+        let now = available.map_or("not readable".to_owned(), |n| bytes(n as f64) + " available");
+        match memory::fit(self.connections, self.both, available) {
+            Err(error) => finding(name, State::Short, now, &error.to_string()),
+            Ok(()) if available.is_none() => {
+                finding(name, State::Unknown, now, "idle connections alone, kernel and user")
+            }
+            Ok(()) => finding(name, State::Enough, now, "idle connections alone, kernel and user"),
+        }
+    }
+
+    fn buffers(&self, kernel: &Kernel) -> Finding {
+        let pages = self.sockets() * PAGES_PER_END;
+        let why = "pages for one unread message of 4 KiB at each end; past it the kernel drops";
+        let mut buffers = setting(kernel, "net.ipv4.tcp_mem", pages, why);
+        if let Some(remedy) = &mut buffers.remedy {
+            let (low, pressure) = (pages / 2, pages * 2 / 3);
+            *remedy = format!("sysctl -w net.ipv4.tcp_mem='{low} {pressure} {pages}'");
+            // A bound on what waits unread: it is met only when readers fall behind.
+            buffers.state = State::Doubtful;
+        }
+        buffers
+    }
+
+    fn cores(&self, machine: &Machine) -> Finding {
+        let (name, now) = ("cores", machine.cores.to_string());
+        match (self.both, machine.cores) {
+            (false, _) => finding(name, State::Enough, now, "the server has a machine of its own"),
+            (true, 1) => finding(
+                name,
+                State::Doubtful,
+                now,
+                "server and generator share one: a closed loop will be inconclusive, use --rate",
+            ),
+            _ => finding(name, State::Enough, now, "server and generator share them"),
+        }
     }
 
     fn ports(&self, plan: &Plan) -> Finding {
@@ -135,8 +190,8 @@ fn finding(name: &'static str, state: State, now: impl Into<String>, why: &str) 
 }
 
 /// A kernel setting against a least value.
-fn setting(machine: &Machine, name: &'static str, need: u64, why: &str) -> Finding {
-    let Some(now) = machine.sysctl(name).and_then(|values| values.last().copied()) else {
+fn setting(kernel: &Kernel, name: &'static str, need: u64, why: &str) -> Finding {
+    let Some(now) = kernel.sysctl(name).and_then(|values| values.last().copied()) else {
         return finding(name, State::Unknown, "not readable", why);
     };
     let state = if now >= need { State::Enough } else { State::Short };
@@ -146,11 +201,17 @@ fn setting(machine: &Machine, name: &'static str, need: u64, why: &str) -> Findi
     }
 }
 
-fn descriptors(plan: &Plan) -> Finding {
-    let machine = this_machine();
+fn descriptors(plan: &Plan, machine: &Machine) -> Finding {
     let limit = machine.open_files;
     let now = format!("hard limit {}", grouped(limit));
-    match shards::plan(plan.threads, machine.cores, plan.connections, limit) {
+    let embedded = matches!(plan.target, Target::Embedded { .. });
+    let own = shards::plan(plan.threads, machine.cores, plan.connections, limit).and_then(|own| {
+        if !machine.private_tables {
+            shards::fit_one_table(plan.connections, embedded, limit)?;
+        }
+        Ok(own)
+    });
+    match own {
         Ok(own) => {
             let why = format!(
                 "{} generator threads with a table of their own, {} connections at most in each",
@@ -169,12 +230,7 @@ fn descriptors(plan: &Plan) -> Finding {
     }
 }
 
-fn files(here: &Here, machine: &Machine) -> Finding {
-    let need = here.connections * here.ends + 10_000;
-    setting(machine, "fs.file-max", need, "every socket is an open file of the machine")
-}
-
-fn backlog(machine: &Machine) -> [Finding; 2] {
+fn backlog(kernel: &Kernel) -> [Finding; 2] {
     let need = limits::BACKLOG as u64;
     let why = "the listener's backlog: a full one costs a second for each connect it drops";
     let half = "half-open connections of one listener, before SYN cookies";
@@ -183,54 +239,15 @@ fn backlog(machine: &Machine) -> [Finding; 2] {
         _ => found,
     };
     [
-        doubtful(setting(machine, "net.core.somaxconn", need, why)),
-        doubtful(setting(machine, "net.ipv4.tcp_max_syn_backlog", need, half)),
+        doubtful(setting(kernel, "net.core.somaxconn", need, why)),
+        doubtful(setting(kernel, "net.ipv4.tcp_max_syn_backlog", need, half)),
     ]
 }
 
-fn conntrack(here: &Here, machine: &Machine) -> Finding {
-    let name = "net.netfilter.nf_conntrack_max";
-    let used = machine.sysctl("net.netfilter.nf_conntrack_count").and_then(|n| n.first().copied());
-    match used {
-        None => finding(name, State::Enough, "not loaded", "nothing tracks connections here"),
-        Some(0) => finding(name, State::Enough, "idle", "no firewall rule tracks connections"),
-        Some(used) => {
-            let why = format!("{} are tracked now, and a full table drops packets", grouped(used));
-            setting(machine, name, used + here.connections * 5 / 4, &why)
-        }
-    }
-}
-
-fn memory(here: &Here, machine: &Machine) -> [Finding; 2] {
-    let ends = here.connections * here.ends;
-    let pages = ends * PAGES_PER_END;
-    let why = "pages for one unread message of 4 KiB at each end; past it the kernel drops";
-    let mut buffers = setting(machine, "net.ipv4.tcp_mem", pages, why);
-    if let Some(remedy) = &mut buffers.remedy {
-        *remedy = format!("sysctl -w net.ipv4.tcp_mem='{} {} {pages}'", pages / 2, pages * 2 / 3);
-        // A bound on what waits unread: it is met only when readers fall behind.
-        buffers.state = State::Doubtful;
-    }
-    let need = here.connections * (PAIR_BYTES * here.ends / 2 + USER_BYTES * here.ends);
-    let name = "memory";
-    let free = match machine.available() {
-        None => finding(name, State::Unknown, "not readable", "idle connections alone"),
-        Some(have) => {
-            let mib = |bytes: u64| format!("{} MiB", grouped(bytes >> 20));
-            let state = if have >= need { State::Enough } else { State::Short };
-            let why = format!("{} for idle connections alone, kernel and user", mib(need));
-            let now = format!("{} available", mib(have));
-            let remedy = || "ask for fewer connections, or stop what else holds memory".to_owned();
-            Finding { remedy: (have < need).then(remedy), ..finding(name, state, now, &why) }
-        }
-    };
-    [buffers, free]
-}
-
-fn clock(machine: &Machine) -> Finding {
+fn clock(kernel: &Kernel) -> Finding {
     let name = "clock source";
     let Some(source) =
-        machine.text("/sys/devices/system/clocksource/clocksource0/current_clocksource")
+        kernel.text("/sys/devices/system/clocksource/clocksource0/current_clocksource")
     else {
         return finding(name, State::Unknown, "not readable", "a slow clock costs at each message");
     };
@@ -257,9 +274,9 @@ fn timers(sample: &Sample) -> Finding {
     Finding { remedy, ..finding("timers", State::Short, now, why) }
 }
 
-fn governor(machine: &Machine) -> Finding {
+fn governor(kernel: &Kernel) -> Finding {
     let name = "CPU governor";
-    match machine.text("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor") {
+    match kernel.text("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor") {
         None => finding(name, State::Enough, "none", "the clock is the host's or fixed"),
         Some(now) if now == "performance" => finding(name, State::Enough, now, "a steady clock"),
         Some(now) => Finding {
@@ -293,21 +310,6 @@ fn others(sample: &Sample) -> Finding {
     }
     let remedy = Some("stop it: top shows it".to_owned());
     Finding { remedy, ..finding(name, State::Doubtful, now, why) }
-}
-
-fn cores(here: &Here) -> Finding {
-    let cores = this_machine().cores;
-    let now = cores.to_string();
-    match (here.ends, cores) {
-        (1, _) => finding("cores", State::Enough, now, "the server has a machine of its own"),
-        (_, 1) => finding(
-            "cores",
-            State::Doubtful,
-            now,
-            "server and generator share one: a closed loop will be inconclusive, use --rate",
-        ),
-        _ => finding("cores", State::Enough, now, "server and generator share them"),
-    }
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use std::sync::atomic::AtomicBool;
 use clap::{CommandFactory, Parser, error::ErrorKind};
 use loadgen::cli::plan::{JsonTo, Target};
 use loadgen::cli::{Args, Cli, Command, DoctorArgs, FindArgs, Plan, UsageError};
-use loadgen::doctor::{self, Machine, State};
+use loadgen::doctor::{self, Kernel, State};
 use loadgen::find::{FindError, find};
 use loadgen::interrupt;
 use loadgen::judge::{Judgement, Verdict, judge};
@@ -17,6 +17,7 @@ use loadgen::report::{
     Finished, JsonSink, Style, answer_text, answer_to_json, findings_to_json, step_line, to_json,
 };
 use loadgen::run::run_until;
+use plimsoll::server::this_machine;
 
 /// The run could not be made, or its result not be written.
 const FAILED: u8 = 1;
@@ -90,7 +91,7 @@ fn search(args: &FindArgs) -> Result<u8, u8> {
 /// Whether this machine can carry a run.
 fn consult(args: &DoctorArgs) -> Result<u8, u8> {
     let plan = args.plan().map_err(|error| refuse(&error))?;
-    let findings = doctor::examine(&plan, &Machine::this());
+    let findings = doctor::examine(&plan, &this_machine(), &Kernel::this());
     let text = |style| doctor::report(&findings, style);
     let shown = if args.json {
         let document = findings_to_json(&findings).map_err(|error| fail(FAILED, &error))?;

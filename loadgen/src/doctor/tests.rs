@@ -3,7 +3,16 @@
 use super::*;
 use crate::cli::Args;
 use clap::Parser as _;
+use plimsoll::config::{System, Use};
 use std::path::PathBuf;
+
+const SMALL: Machine = Machine {
+    cores: 2,
+    open_files: 20_000,
+    memory: None,
+    private_tables: true,
+    system: System { files: Some(Use { most: 50_000, now: 600 }), watches: None, tracked: None },
+};
 
 /// A copied `/proc` and `/sys`, removed at its end.
 struct Tree(PathBuf);
@@ -20,7 +29,7 @@ impl Tree {
     }
 
     fn examine(&self, line: &str) -> Vec<Finding> {
-        examine(&plan(line), &Machine::at(&self.0))
+        examine(&plan(line), &SMALL, &Kernel::at(&self.0))
     }
 }
 
@@ -45,28 +54,18 @@ fn what_is_short_is_named_with_its_command() {
     let tree = Tree::new(
         "short",
         &[
-            ("proc/sys/fs/file-max", "50000"),
             ("proc/sys/net/core/somaxconn", "128"),
             ("proc/sys/net/ipv4/tcp_max_syn_backlog", "4096"),
             ("proc/sys/net/ipv4/tcp_mem", "1000 2000 3000"),
-            ("proc/sys/net/netfilter/nf_conntrack_max", "65536"),
-            ("proc/sys/net/netfilter/nf_conntrack_count", "12"),
-            ("proc/meminfo", "MemTotal: 900000 kB\nMemAvailable:  500000 kB\n"),
             ("sys/devices/system/clocksource/clocksource0/current_clocksource", "hpet\n"),
             ("sys/devices/system/cpu/cpu0/cpufreq/scaling_governor", "powersave\n"),
         ],
     );
     let findings = tree.examine("-c 100k");
     for (name, state, remedy) in [
-        ("fs.file-max", State::Short, "sysctl -w fs.file-max=210000"),
+        ("system's sockets", State::Short, "run as root: sysctl -w fs.file-max=210600"),
         ("net.core.somaxconn", State::Doubtful, "sysctl -w net.core.somaxconn=4096"),
         ("net.ipv4.tcp_mem", State::Doubtful, "sysctl -w net.ipv4.tcp_mem='200000 266666 400000'"),
-        (
-            "net.netfilter.nf_conntrack_max",
-            State::Short,
-            "sysctl -w net.netfilter.nf_conntrack_max=125012",
-        ),
-        ("memory", State::Short, "ask for fewer connections, or stop what else holds memory"),
         ("CPU governor", State::Doubtful, "cpupower frequency-set -g performance"),
     ] {
         let found = named(&findings, name);
@@ -76,20 +75,21 @@ fn what_is_short_is_named_with_its_command() {
     let enough = named(&findings, "net.ipv4.tcp_max_syn_backlog");
     assert_eq!((enough.state, &enough.remedy), (State::Enough, &None));
     let text = report(&findings, crate::report::Style::PLAIN);
-    assert!(text.contains("short     fs.file-max") && text.contains("it cannot carry the run: "));
+    assert!(
+        text.contains("short     system's sockets") && text.contains("it cannot carry the run: ")
+    );
 }
 
 #[test]
 fn a_run_and_the_doctor_say_the_same() {
-    let tree = Tree::new("same", &[("proc/meminfo", "")]);
+    let tree = Tree::new("same", &[("proc/empty", "")]);
     let findings = tree.examine("-c 50k --source-ip 127.0.0.1");
     let to = SocketAddr::from((Ipv4Addr::LOCALHOST, 9001));
     let ports = named(&findings, "local ports");
     let error = sources::choose(&plan("--source-ip 127.0.0.1").sources, to, 50_000);
     assert_eq!(ports.why, error.err().unwrap().to_string());
-    let limit = this_machine().open_files;
     let findings = tree.examine("-c 100M -t 1");
-    let error = shards::plan(Some(1), 1, 100_000_000, limit).err().unwrap();
+    let error = shards::plan(Some(1), SMALL.cores, 100_000_000, SMALL.open_files).err().unwrap();
     assert_eq!(named(&findings, "open files").why, error.to_string());
 }
 
@@ -97,9 +97,29 @@ fn a_run_and_the_doctor_say_the_same() {
 fn a_machine_that_says_nothing_is_unknown() {
     let tree = Tree::new("unknown", &[("proc/empty", "")]);
     let findings = tree.examine("-c 10");
-    for name in ["fs.file-max", "net.core.somaxconn", "memory", "clock source", "steal"] {
+    for name in ["net.core.somaxconn", "net.ipv4.tcp_mem", "clock source", "steal"] {
         assert_eq!(named(&findings, name).state, State::Unknown, "{name}");
     }
+}
+
+#[test]
+fn tables_that_are_shared_hold_less() {
+    let tree = Tree::new("tables", &[("proc/empty", "")]);
+    let shared = Machine { private_tables: false, ..SMALL };
+    let findings = examine(&plan("-c 20k"), &shared, &Kernel::at(&tree.0));
+    let found = named(&findings, "open files");
+    assert_eq!(found.state, State::Short);
+    assert!(found.why.contains("private descriptor tables are refused"), "{}", found.why);
+}
+
+#[test]
+fn memory_is_that_of_the_run() {
+    let tree = Tree::new("memory", &[("proc/empty", "")]);
+    let tiny = Machine { memory: Some(1 << 20), ..SMALL };
+    let findings = examine(&plan("-c 100k"), &tiny, &Kernel::at(&tree.0));
+    let error = memory::fit(100_000, true, Some(1 << 20)).unwrap_err();
+    let found = named(&findings, "memory");
+    assert_eq!((found.state, &found.why), (State::Short, &error.to_string()));
 }
 
 #[test]

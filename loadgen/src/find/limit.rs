@@ -67,10 +67,10 @@ pub(super) fn of_run(outcome: &Outcome, judgement: &Judgement, held: &[Held]) ->
 /// The limit that kept a step from running at all; `None` if the run could never have worked.
 pub(super) fn of_error(error: &RunError) -> Option<(Limit, String)> {
     let limit = match error {
-        RunError::Shards(_) | RunError::Config(_) => Limit::Descriptors,
+        RunError::Shards(_) | RunError::Config(_) | RunError::System(_) => Limit::Descriptors,
         RunError::Sources(_) => Limit::Ports,
         RunError::NothingConnected { cause, .. } => named(cause).unwrap_or(Limit::Errors),
-        RunError::Server(_) | RunError::Thread(_) => Limit::Memory,
+        RunError::Memory(_) | RunError::Server(_) | RunError::Thread(_) => Limit::Memory,
         RunError::Target(_) | RunError::Request(_) | RunError::Cost(_) | RunError::Interrupted => {
             return None;
         }

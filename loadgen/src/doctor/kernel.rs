@@ -10,7 +10,7 @@ const NAP: Duration = Duration::from_millis(2);
 
 /// A machine's `/proc` and `/sys`, or a copy of another's.
 #[derive(Clone, Debug)]
-pub struct Machine {
+pub struct Kernel {
     root: PathBuf,
 }
 
@@ -25,7 +25,7 @@ pub(super) struct Sample {
     pub(super) timer_p99_us: u64,
 }
 
-impl Machine {
+impl Kernel {
     /// This machine.
     pub fn this() -> Self {
         Self::at("/")
@@ -46,13 +46,6 @@ impl Machine {
     pub(super) fn sysctl(&self, name: &str) -> Option<Vec<u64>> {
         let text = self.text(&format!("/proc/sys/{}", name.replace('.', "/")))?;
         text.split_ascii_whitespace().map(|word| word.parse().ok()).collect()
-    }
-
-    /// Bytes that can be had without swapping.
-    pub(super) fn available(&self) -> Option<u64> {
-        let text = self.text("/proc/meminfo")?;
-        let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
-        Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? << 10)
     }
 
     /// Watches the machine for half a second, with timers that it should keep.
@@ -117,10 +110,9 @@ mod tests {
 
     #[test]
     fn this_machine_is_read() {
-        let machine = Machine::this();
-        assert!(machine.available().is_some_and(|bytes| bytes > 1 << 20));
-        assert_eq!(machine.sysctl("net.ipv4.tcp_mem").map(|values| values.len()), Some(3));
-        let sample = machine.sample();
+        let kernel = Kernel::this();
+        assert_eq!(kernel.sysctl("net.ipv4.tcp_mem").map(|values| values.len()), Some(3));
+        let sample = kernel.sample();
         assert!(sample.busy.is_some_and(|busy| (0.0..=1.0).contains(&busy)), "{sample:?}");
         assert!(sample.timer_p99_us < 10_000_000);
     }
