@@ -62,7 +62,7 @@ fn a_cap_is_found_to_a_tenth() {
 fn a_full_server_is_found() {
     let server = Server::with_room(Manner::Echo, 150);
     let answer = search(&format!(
-        "connections ws://{}/ -c 100 -t 1 --rate 200 --step 300ms --warmup 0ms --drain 200ms \
+        "connections ws://{}/ -c 100 -t 1 --rate 1000 --step 500ms --warmup 0ms --drain 200ms \
          --slo established>=100% --tolerance 1% --max 1000",
         server.address
     ))

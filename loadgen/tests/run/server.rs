@@ -148,8 +148,11 @@ impl App for Echo {
             }
             Manner::StallAtOnce(time) if self.seen == 1 => std::thread::sleep(time),
             Manner::Cap(rate) => {
-                // On a fixed grid: a sleep that lasts too long takes nothing from the next.
-                self.free = self.free.max(Instant::now()) + Duration::from_secs(1) / rate;
+                // On a grid that may lag a little: a sleep that lasts too long takes nothing from
+                // the next.
+                const SLACK: Duration = Duration::from_millis(10);
+                let earliest = Instant::now().checked_sub(SLACK).unwrap_or(self.free);
+                self.free = self.free.max(earliest) + Duration::from_secs(1) / rate;
                 std::thread::sleep(self.free.saturating_duration_since(Instant::now()));
             }
             Manner::Stall(time) if self.seen == 200 => std::thread::sleep(time),
