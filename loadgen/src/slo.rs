@@ -156,8 +156,9 @@ impl Metric {
         let unknown = || {
             let kinds = Kind::ALL.map(Kind::name).join(", ");
             format!(
-                "no such figure; there are errors, established, reach, rate, {BYTES}, and KIND.STAT \
-                 with KIND one of {kinds} and STAT min, mean, max or a percentile such as p99.9"
+                "no such figure; there are errors, established, reach, rate, {BYTES}, and \
+                 KIND.STAT with KIND one of {kinds} and STAT min, mean, max or a percentile such \
+                 as p99.9"
             )
         };
         let (kind, stat) = name.split_once('.').ok_or_else(unknown)?;
