@@ -27,7 +27,14 @@ pub fn run(options: &Options) -> Result<(), Box<dyn Error>> {
     let before = proc::anonymous_bytes(pid)?;
     open(options, &message, options.connections, &mut held)?;
     sleep(SETTLE);
-    let grown = proc::anonymous_bytes(pid)?.saturating_sub(before);
+    let after = proc::anonymous_bytes(pid)?;
+    let grown = after.checked_sub(before).ok_or_else(|| {
+        format!(
+            "the server's own memory shrank from {before} to {after} bytes while {} connections \
+             came, so what they cost can't be told; measure again",
+            options.connections
+        )
+    })?;
     println!("{{\"held\":{},\"bytes\":{grown}}}", options.connections);
     Ok(())
 }

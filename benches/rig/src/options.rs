@@ -111,7 +111,11 @@ impl Options {
             "--window-ms" => self.window = Duration::from_millis(number(flag, value)?),
             "--messages" => self.messages = Some(number(flag, value)?),
             "--server-pid" => self.server_pid = Some(number(flag, value)?),
-            "--gated" => self.gated = number(flag, value)?,
+            "--gated" => {
+                self.gated = value
+                    .parse()
+                    .map_err(|_| format!("--gated {value} is neither true nor false\n{USAGE}"))?;
+            }
             "--mode" => {
                 self.mode = match value {
                     "echo" => Mode::Echo,
