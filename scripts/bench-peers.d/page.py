@@ -1,9 +1,10 @@
-"""What every benchmark's report needs: the machine it ran on, and its place in docs/BENCHMARKS.md."""
+"""What every report of a benchmark needs: its machine, and its place in docs/BENCHMARKS.md."""
 import datetime
 import os
 import pathlib
 import platform
 import re
+import subprocess
 
 TOP = pathlib.Path(__file__).resolve().parent.parent.parent
 DOCS = TOP / "docs"
@@ -23,6 +24,25 @@ def machine(load):
             "cores": len(os.sched_getaffinity(0)), "kernel": platform.release(),
             "congestion": read("/proc/sys/net/ipv4/tcp_congestion_control"), "load": load,
             "date": datetime.date.today().isoformat()}
+
+
+def version():
+    """The commit that is measured, and whether it has changed since."""
+    try:
+        said = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=TOP,
+                              capture_output=True, text=True).stdout.strip()
+    except OSError:
+        said = ""
+    return said or "of an unknown commit"
+
+
+def siblings(core, other):
+    """Whether both are threads of one core; no where the kernel does not tell."""
+    said = read(f"/sys/devices/system/cpu/cpu{core}/topology/thread_siblings_list")
+    if core == other or said == "unknown":
+        return False
+    ranges = (part.split("-") for part in said.split(","))
+    return any(int(ends[0]) <= other <= int(ends[-1]) for ends in ranges)
 
 
 def load_now():

@@ -7,26 +7,22 @@ import pathlib
 import platform
 import re
 import shlex
-import shutil
-import subprocess
 
+import page
 from page import TOP
+from programs import RIG, BuildFailed, LeftOut, call, cargo, need
 
-RIG = TOP / "benches" / "rig"
 PEERS = TOP / "benches" / "peers"
 NPM = PEERS / "npm"
-# Long enough for a first download and build on a slow machine, and an end to one that hangs.
-BUILD_S = 1800
 
 RUST_PEERS = ["fastwebsockets", "tokio-tungstenite", "tokio-websockets", "sockudo-ws",
               "sockudo-ws-raw"]
 NAMES = ["raw", "plimsoll", "uWebSockets", *RUST_PEERS, "bun", "ws"]
 # Those that only echo: the protocol alone has nobody to publish to.
 NO_BROADCAST = {"sockudo-ws-raw"}
-
-
-class LeftOut(Exception):
-    """Why a peer is not measured."""
+# Those that pass text on unseen: in a row of text they would be compared for what they leave out.
+NO_VALIDATION = {"sockudo-ws-raw"}
+PLIMSOLL = "--listen 127.0.0.1:0 --admin off --threads 1 --max-message 4MiB"
 
 
 class Peer:
@@ -35,42 +31,34 @@ class Peer:
     def __init__(self, name, version, command, environment=None):
         self.name, self.version, self.command = name, version, command
         self.environment = environment or {}
+        self.started_here = not command.startswith("ws://")
 
 
 def build_all(names, server_args):
-    """(peers that can be had, {name: why not})."""
-    found, left_out = [], {}
+    """(peers that can be had, {name: why it can't}, builds that failed)."""
+    found, left_out, failures = [], {}, []
     for name in names:
         try:
             found.append(build(name, server_args))
+        except BuildFailed as why:
+            failures.append(f"{name}, build: {why}")
         except LeftOut as why:
             left_out[name] = str(why)
-    return found, left_out
+    return found, left_out, failures
 
 
 def build(name, server_args):
     if name == "raw":
-        return Peer(name, version(TOP / "Cargo.lock", "plimsoll"),
-                    shlex.quote(cargo(RIG)) + " raw")
+        return Peer(name, page.version(), shlex.join([*cargo(RIG, "rig"), "raw"]))
     if name == "plimsoll":
-        program = cargo(TOP, "--bin", "plimsoll")
-        return Peer(name, version(TOP / "Cargo.lock", "plimsoll"),
-                    f"{shlex.quote(program)} --listen 127.0.0.1:0 --admin off --threads 1 "
-                    f"--max-message 4MiB {server_args}")
+        own = f"{version(TOP / 'Cargo.lock', 'plimsoll')} ({page.version()})"
+        program = shlex.join(cargo(TOP, "plimsoll"))
+        return Peer(name, own, f"{program} {PLIMSOLL} {server_args}")
     if name in RUST_PEERS:
         crate = name.removesuffix("-raw")
         return Peer(name, version(PEERS / "Cargo.lock", crate),
-                    shlex.quote(cargo(PEERS, "--bin", name)))
+                    shlex.join(cargo(PEERS, name)))
     return {"uWebSockets": uwebsockets, "bun": bun, "ws": ws}[name]()
-
-
-def cargo(where, *what):
-    """Builds a release program and returns its path."""
-    need("cargo", "rustup or the Debian package cargo")
-    run = call(["cargo", "build", "--release", "--quiet", "--locked",
-                "--message-format=json-render-diagnostics", *what], where)
-    built = [json.loads(line).get("executable") for line in run.splitlines()]
-    return [path for path in built if path][-1]
 
 
 def version(lock, crate):
@@ -91,7 +79,9 @@ def uwebsockets():
     host = PEERS / "uwebsockets" / "host.cc"
     to = PEERS / "target" / "uwebsockets"
     program = to / "host"
-    newest = max(path.stat().st_mtime for path in [host, PEERS / "Cargo.lock"])
+    # This file too: it holds the flags.
+    made_of = [host, PEERS / "Cargo.lock", pathlib.Path(__file__)]
+    newest = max(path.stat().st_mtime for path in made_of)
     if not program.exists() or program.stat().st_mtime < newest:
         to.mkdir(parents=True, exist_ok=True)
         flags = ["-O3", "-flto", "-march=native", "-w", "-DLIBUS_NO_SSL", "-DUWS_NO_ZLIB",
@@ -113,7 +103,10 @@ def npm(package):
         raise LeftOut(f"npm has no {package} in {NPM.relative_to(TOP)}/package-lock.json")
     folder = NPM / "node_modules" / package
     if installed(folder) != wanted["version"]:
-        call(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"], NPM)
+        try:
+            call(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"], NPM)
+        except BuildFailed as why:
+            raise LeftOut(f"npm can't install {package}: {why}") from why
     if installed(folder) != wanted["version"]:
         raise LeftOut(f"npm installs no {package} on {platform.machine()}")
     return folder, wanted["version"]
@@ -138,25 +131,10 @@ def ws():
     _, number = npm("ws")
     node = need("node", "the Debian package nodejs")
     runtime = call([node, "--version"], NPM).strip()
-    return Peer("ws", f"{number} on node {runtime}",
+    # Without a binary for this machine it masks in JavaScript, and says nothing.
+    machine = {"x86_64": "x64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
+    prebuilt = NPM / "node_modules" / "bufferutil" / "prebuilds" / f"linux-{machine}"
+    masks = "" if prebuilt.is_dir() else ", masking in JavaScript: bufferutil has no binary here"
+    return Peer("ws", f"{number} on node {runtime}{masks}",
                 shlex.join([node, "--expose-gc", str(NPM / "ws.cjs")]),
                 {"UV_THREADPOOL_SIZE": "1"})
-
-
-def need(program, source):
-    path = shutil.which(program)
-    if not path:
-        raise LeftOut(f"{program} is missing: install {source}")
-    return path
-
-
-def call(command, where):
-    """Its output; or LeftOut with the end of what it said."""
-    try:
-        run = subprocess.run(command, cwd=where, capture_output=True, text=True, timeout=BUILD_S)
-    except subprocess.TimeoutExpired as late:
-        raise LeftOut(f"{command[0]} took more than {BUILD_S} s") from late
-    if run.returncode != 0:
-        said = " / ".join((run.stderr or run.stdout).strip().splitlines()[-4:])
-        raise LeftOut(f"`{' '.join(command[:3])}` failed in {where.relative_to(TOP)}: {said[-400:]}")
-    return run.stdout

@@ -108,8 +108,12 @@ def header(result):
     versions = "; ".join(f"{name} {number}" for name, number in result["versions"].items())
     lines = [f"{machine['cpu']}, {machine['cores']} cores, Linux {machine['kernel']}, congestion "
              f"control {machine['congestion']} for all, load {machine['load']} at the start, "
-             f"{machine['date']}. Median of {result['rounds']} interleaved rounds of "
-             f"{result['seconds']:g} s. `{result['command']}`", "", f"Versions: {versions}."]
+             f"{machine['date']}. Times are medians of {result['rounds']} rounds of "
+             f"{result['seconds']:g} s, each in an order of its own (seed {result['seed']}); "
+             f"system calls are one run each. `{result['command']}`", "", f"Versions: {versions}."]
+    if machine["siblings"]:
+        lines += ["", "**The two cores are two threads of one core**: client and server share it "
+                  "in the rows of two cores as well."]
     for name, why in result["left_out"].items():
         lines += ["", f"**Left out: {name}**: {why}."]
     for failure in result["failures"]:
@@ -140,13 +144,13 @@ def sections(result):
     if any(result["calls"].values()):
         body = [[row, *(short(by.get(name)) for name in names(result))]
                 for row, by in result["calls"].items()]
-        yield ("System calls per message", "Under strace, each server alone.",
+        yield ("System calls per message", "Under strace, each server alone, one run each.",
                grid(["row", *names(result)], body))
     if result["memory"]:
-        cells = [short(result["memory"].get(name)) for name in names(result)]
+        cells = [spread(result["memory"].get(name), 0) for name in names(result)]
         yield ("Bytes per idle connection", f"Growth of the server's anonymous memory over "
-               f"{HELD:,} connections that have echoed one message; the kernel's part is not in "
-               "it.", grid(["", *names(result)], [["bytes", *cells]]))
+               f"{HELD:,} connections that have echoed one message, median (least-greatest), each "
+               "in a fresh process; the kernel's part is not in it.", grid(["", *names(result)], [["bytes", *cells]]))
 
 
 def markdown(result):

@@ -26,7 +26,7 @@ class Server:
     def __init__(self, peer, core, environment=None):
         self.name, self.process = peer.name, None
         self.url = self.relay = peer.command
-        if re.match(r"ws://", peer.command):
+        if not peer.started_here:
             return
         port = free_port()
         argv = shlex.split(peer.command.replace("{port}", str(port)))
@@ -52,10 +52,12 @@ class Server:
                     relay = re.search(rb"relaying on (tcp://[\w.:\[\]]+)", seen)
                     self.relay = relay[1].decode() if relay else None
                     return ready[1].decode()
+        ended = self.process.poll()
         self.end()
         self.log.seek(0)
         said = self.log.read().decode(errors="replace")[-400:].strip()
-        raise Failure(f"not ready after {READY_S} s: {said or 'it said nothing'}")
+        what = f"not ready after {READY_S} s" if ended is None else f"it ended with {ended}"
+        raise Failure(f"{what}: {said or 'it said nothing'}")
 
     def at(self, mode):
         """Where a row of this mode goes: raw has a port for each, the others have paths."""
@@ -100,7 +102,8 @@ def command(rig, server, row, *options):
     if server.process:
         if server.process.poll() is not None:
             raise Failure(f"the server has ended with {server.process.returncode}")
-        words += ["--server-pid", str(server.process.pid)]
+        if "--gated" not in options:
+            words += ["--server-pid", str(server.process.pid)]
     return words
 
 
@@ -125,7 +128,9 @@ def calls_per_message(rig, server, core, row):
         pass_gate(run, None)
         with tempfile.NamedTemporaryFile("r") as summary:
             calls, said = traced(server, summary, lambda: pass_gate(run, "\n"))
-        run.communicate("\n", timeout=CLIENT_S)
+        _, error = run.communicate("\n", timeout=CLIENT_S)
+        if run.returncode != 0:
+            raise Failure(error.strip() or f"the client ended with {run.returncode}")
     finally:
         if run.poll() is None:
             run.kill()
@@ -155,7 +160,11 @@ def traced(server, summary, work):
     finally:
         if tracer.poll() is None:
             tracer.send_signal(signal.SIGINT)
-        tracer.wait(20)
+        try:
+            tracer.wait(20)
+        except subprocess.TimeoutExpired:
+            tracer.kill()
+            tracer.wait()
     total = [line.split() for line in summary if line.rstrip().endswith(" total")]
     if not total:
         raise Failure("strace counted nothing")
@@ -168,8 +177,15 @@ def wait_traced(pid, tracer):
     for _ in range(100):
         if tracer.poll() is not None:
             raise Failure(f"strace could not attach: {tracer.stderr.read().decode().strip()}")
-        tasks = pathlib.Path(f"/proc/{pid}/task").iterdir()
-        if all(f"TracerPid:\t{tracer.pid}" in (task / "status").read_text() for task in tasks):
+        if all(has_tracer(task, tracer) for task in pathlib.Path(f"/proc/{pid}/task").iterdir()):
             return
         time.sleep(0.05)
     raise Failure("strace did not attach within 5 s")
+
+
+def has_tracer(task, tracer):
+    try:
+        return f"TracerPid:\t{tracer.pid}" in (task / "status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        # A thread that has just ended needs none.
+        return True

@@ -33,7 +33,7 @@ def judged(result):
     count = result["calls"].get(row, {}).get("plimsoll")
     lines.append((f"system calls per message, {row}", figure(count, 3), f"<= {most}",
                   count and count <= most))
-    own, other = (result["memory"].get(name) for name in ("plimsoll", "uWebSockets"))
+    own, other = (median_of(result["memory"].get(name)) for name in ("plimsoll", "uWebSockets"))
     lines.append(("bytes per idle connection", figure(own, 0), f"<= {BYTES}",
                   None if own is None else own <= BYTES))
     lines.append(("bytes per idle connection, against uWebSockets", figure(own, 0),

@@ -26,4 +26,4 @@ const server = Bun.serve({
 console.log(`listening on ws://127.0.0.1:${server.port}`);
 
 // For the row of idle connections only: what a collector would free is no cost of a connection.
-if (process.env.PEER_COLLECT) setInterval(() => Bun.gc(true), 1000);
+if (process.env.PEER_IDLE) setInterval(() => Bun.gc(true), 1000);

@@ -26,4 +26,4 @@ server.on('connection', (socket, request) => {
 });
 
 // For the row of idle connections only: what a collector would free is no cost of a connection.
-if (process.env.PEER_COLLECT) setInterval(() => globalThis.gc(), 1000);
+if (process.env.PEER_IDLE) setInterval(() => globalThis.gc(), 1000);

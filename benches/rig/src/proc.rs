@@ -42,22 +42,29 @@ impl Threads {
     /// Nanoseconds that all threads ran until `later`, those that began in between included.
     ///
     /// # Errors
-    /// When a thread ended in between: what it ran is lost. `whose` names the process.
+    /// When a thread ended in between, since what it ran is lost, or when its time went back.
+    /// `whose` names the process.
     pub fn until(&self, later: &Self, whose: &str) -> io::Result<u64> {
-        let mut sum = 0;
-        for (id, ran) in &later.0 {
-            sum +=
-                ran.checked_sub(self.0.get(id).copied().unwrap_or(0)).ok_or_else(|| gone(whose))?;
+        for (id, before) in &self.0 {
+            let Some(after) = later.0.get(id) else {
+                return Err(io::Error::other(format!(
+                    "a thread of the {whose} ended within the window ({}), and its processor time \
+                     is lost; measure again",
+                    id.display()
+                )));
+            };
+            if after < before {
+                return Err(io::Error::other(format!(
+                    "the processor time of thread {} of the {whose} went back from {before} to \
+                     {after} ns: either another thread has its id, or the kernel's count is not to \
+                     be trusted; measure again",
+                    id.display()
+                )));
+            }
         }
-        if self.0.keys().all(|id| later.0.contains_key(id)) { Ok(sum) } else { Err(gone(whose)) }
+        let ran = |threads: &Self| threads.0.values().sum::<u64>();
+        Ok(ran(later) - ran(self))
     }
-}
-
-fn gone(whose: &str) -> io::Error {
-    io::Error::other(format!(
-        "a thread of the {whose} ended within the window, and its processor time is lost; measure \
-         again, and longer after the start if it stays so"
-    ))
 }
 
 /// Bytes of memory that `pid` has for itself: anonymous pages that are resident.
@@ -97,7 +104,8 @@ mod tests {
             let ran = before.until(&after, "server");
             assert_eq!(ran.as_ref().ok(), expected.as_ref(), "{after:?}");
             if let Err(error) = ran {
-                assert!(error.to_string().contains("a thread of the server ended"), "{error}");
+                assert!(error.to_string().contains("thread"), "{error}");
+                assert!(error.to_string().contains("of the server"), "{error}");
             }
         }
     }

@@ -1,4 +1,5 @@
-//! tokio-tungstenite: buffers of 128 KiB each way, its own advice for a high read load.
+//! tokio-tungstenite: buffers of 128 KiB each way, its own advice for a high read load. With
+//! `PEER_IDLE` set it reads into 4 KiB, its advice for many connections without such a load.
 
 use peers::{BROADCAST, MAX_MESSAGE, Room};
 use std::process::ExitCode;
@@ -9,8 +10,9 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 
 fn main() -> ExitCode {
     let room = Room::default();
+    let idle = std::env::var_os("PEER_IDLE").is_some();
     let config = WebSocketConfig::default()
-        .read_buffer_size(128 * 1024)
+        .read_buffer_size(if idle { 4 * 1024 } else { 128 * 1024 })
         .write_buffer_size(128 * 1024)
         .max_message_size(Some(MAX_MESSAGE))
         .max_frame_size(Some(MAX_MESSAGE));
