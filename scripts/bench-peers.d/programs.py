@@ -20,7 +20,7 @@ class BuildFailed(LeftOut):
 
 
 def cargo(where, *names, more=()):
-    """Builds release programs of the workspace at `where` and returns their paths, in this order."""
+    """Builds release programs of the workspace at `where`; their paths, in the same order."""
     need("cargo", "rustup or the Debian package cargo")
     wanted = [word for name in names for word in ("--bin", name)]
     said = call(["cargo", "build", "--release", "--quiet", "--locked", *wanted, *more,

@@ -150,7 +150,8 @@ def sections(result):
         cells = [spread(result["memory"].get(name), 0) for name in names(result)]
         yield ("Bytes per idle connection", f"Growth of the server's anonymous memory over "
                f"{HELD:,} connections that have echoed one message, median (least-greatest), each "
-               "in a fresh process; the kernel's part is not in it.", grid(["", *names(result)], [["bytes", *cells]]))
+               "in a fresh process; the kernel's part is not in it.",
+               grid(["", *names(result)], [["bytes", *cells]]))
 
 
 def markdown(result):

@@ -9,6 +9,7 @@ import tempfile
 import time
 
 from page import TOP
+from programs import cargo
 
 READY_S = 20
 # Most that a run may take: a million connections at 20,000 a second, two minutes, and their closes.
@@ -55,13 +56,8 @@ def million_jobs():
 
 
 def build():
-    command = ["cargo", "build", "--release", "--locked", "--workspace"]
-    if subprocess.run(command, cwd=TOP).returncode != 0:
-        raise Failed("cargo build failed")
-    said = subprocess.run(["cargo", "metadata", "--no-deps", "--format-version", "1"], cwd=TOP,
-                          check=True, capture_output=True, text=True).stdout
-    folder = pathlib.Path(json.loads(said)["target_directory"]) / "release"
-    return folder / "plimsoll", folder / "loadgen"
+    """plimsoll and loadgen, from one build."""
+    return cargo(TOP, "plimsoll", "loadgen", more=["--workspace"])
 
 
 def ready(server):
@@ -115,12 +111,24 @@ def drive(command, job):
         return json.loads(file.read_text())
 
 
-def figures(result):
-    """What the tables need of a result file."""
+def whole(job, connections):
+    """Fewer connections than the row says are another row."""
+    asked, made = connections["requested"], connections["established"]
+    failed, early = connections["failed"], connections["closed_early"]
+    if made != asked or failed or early:
+        raise Failed(f"{job.name}: {made:,} of {asked:,} connections were established, {failed:,} "
+                     f"failed and {early:,} closed early: its figures would be of another load")
+
+
+def figures(job, result):
+    """What the tables need of a result file; Failed where the run is another than was asked for."""
+    whole(job, result["connections"])
     made = result["connections"]["established"]
     server, own, latency = result["server"] or {}, result["generator"], result["latency"]
     growth = server.get("kernel_growth", {})
-    wall, answers = result["phases"]["measure_s"], latency.get("response") or latency.get("ping")
+    wall = result["phases"]["measure_s"]
+    kind = next((kind for kind in ("response", "ping") if latency.get(kind)), None)
+    answers = latency.get(kind)
 
     def each(value, scale=1.0):
         return value * scale / made if value is not None and made else None
@@ -137,14 +145,14 @@ def figures(result):
         "server_us": server.get("cpu_us_per_message"), "generator_us": own["cpu_us_per_message"],
         "server_percent": 100 * server["cpu_seconds"] / wall if server and wall else None,
         "generator_percent": 100 * own["cpu_seconds"] / wall if wall else None,
-        "p50_us": quantile("p50"), "p99_us": quantile("p99"), "p999_us": quantile("p999"),
+        "latency": kind, "p50_us": quantile("p50"), "p99_us": quantile("p99"), "p999_us": quantile("p999"),
         "connect_s": result["phases"]["connect_s"],
         "setups_per_second": made / result["phases"]["connect_s"],
         "server_setup_us": each(server.get("connect_cpu_seconds"), 1e6),
         "generator_setup_us": each(own["connect_cpu_seconds"], 1e6),
         "shared_process": server.get("shared_process", False),
         "server_bytes": server.get("bytes_per_connection"),
-        "generator_bytes": each(own["rss_bytes_connected"] - own["rss_bytes_idle"]),
+        "generator_bytes": own["bytes_per_connection"],
         "kernel_bytes": each(growth.get("slab_bytes")),
         "generator_threads": own["threads"],
     }

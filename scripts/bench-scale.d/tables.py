@@ -5,6 +5,8 @@ from report import grid, short
 
 # Fewer connections than this tell nothing about bytes or setup: one page more or less decides.
 LEAST_FOR_EACH = 1000
+# What loadgen says of a generator, or a machine, whose cores were full.
+FULL_CORES = "over 85 %"
 
 
 def middle(runs, key):
@@ -87,7 +89,8 @@ def million(result):
         ("heartbeats sent / unanswered", lambda run: " / ".join(
             of(run, key) for key in ("pings", "pings_unanswered"))),
         ("answer p50 / p99 / p99.9", lambda run: " / ".join(
-            time_of(run[key]) for key in ("p50_us", "p99_us", "p999_us"))),
+            time_of(run[key]) for key in ("p50_us", "p99_us", "p999_us"))
+         + (f" ({run['latency']})" if run["latency"] else "")),
         ("server / generator, % of one core", lambda run: " / ".join(
             short(run[key]) for key in ("server_percent", "generator_percent"))),
         ("user bytes a connection, server / generator", user),
@@ -113,15 +116,21 @@ def header(result):
 
 
 def unsure(result):
-    """Runs of a fixed rate that loadgen itself does not trust. A closed loop fills two cores, which
-    is its purpose."""
-    runs = [(name, run) for name, runs in result["figures"].items() for run in runs
-            if not name.startswith("closed") and run["verdict"] != "valid"]
-    if not runs:
+    """Runs that loadgen itself does not trust, with its verdicts. A closed loop fills the cores,
+    which is its purpose: that alone is no reason there."""
+    found = {}
+    for name, runs in result["figures"].items():
+        for run in runs:
+            reasons = [reason for reason in run["reasons"]
+                       if not (name.startswith("closed") and FULL_CORES in reason)]
+            if run["verdict"] != "valid" and reasons:
+                found.setdefault((name, run["verdict"]), []).append(reasons[0])
+    lines = [f"\n- {name}: `{verdict}` in {len(reasons)} of {len(result['figures'][name])} rounds; "
+             f"{reasons[0]}." for (name, verdict), reasons in sorted(found.items())]
+    if not lines:
         return ""
-    names = sorted({name for name, _ in runs})
-    return (f"\n\nloadgen's own verdict was not `valid` in {len(runs)} runs of a fixed rate "
-            f"({', '.join(names)}): their times are not the server's alone.")
+    return ("\n\nloadgen does not trust these runs, whose times are not the server's alone:\n"
+            + "".join(lines))
 
 
 def sections(result):
@@ -139,7 +148,7 @@ def sections(result):
         yield ("Shards", f"{result['shard_connections']:,} connections, {result['shard_rate']:,} "
                "echoes a second, on as many server threads.", shards(result))
     if result.get("million"):
-        yield ("A million connections", "Heartbeats every 60 s, two minutes measured.",
+        yield ("A million connections", "Heartbeats every 60 s, two minutes measured, one run each.",
                million(result))
 
 

@@ -125,6 +125,7 @@ struct Generator<'a> {
     /// Of its process, and so of a server inside too.
     rss_bytes_idle: u64,
     rss_bytes_connected: u64,
+    bytes_per_connection: Option<f64>,
     busiest_thread_percent: f64,
     /// Time that all threads together could have run but had no core.
     waited_seconds: f64,
@@ -339,6 +340,9 @@ fn generator(finished: Finished<'_>) -> Generator<'_> {
         connect_cpu_seconds: health.setup.cpu.as_secs_f64(),
         rss_bytes_idle: health.setup.rss_idle,
         rss_bytes_connected: health.setup.rss_connected,
+        bytes_per_connection: health
+            .setup
+            .bytes_per_connection(finished.outcome.tally.established),
         busiest_thread_percent: health.busiest_thread_percent(),
         own_lag: Some(finished.outcome.tally.own_lag.summary()).filter(|lag| lag.count > 0),
         waited_seconds: health.threads.iter().map(|thread| thread.waited.as_secs_f64()).sum(),

@@ -138,7 +138,7 @@ const ADDED: &str = "messages.due messages.unsent messages.carried messages.held
     broadcast.expected broadcast.received broadcast.duplicate broadcast.reordered
     broadcast.spread.p99 server.rss_bytes_connected server.rss_bytes_after server.shared_process
     server.connect_cpu_seconds generator.connect_cpu_seconds generator.rss_bytes_idle
-    generator.rss_bytes_connected
+    generator.rss_bytes_connected generator.bytes_per_connection
     server.kernel_growth.slab_bytes machine.kernel machine.architecture machine.cores";
 
 #[test]
