@@ -1,7 +1,7 @@
 //! What a run gives: counts and processor time between two marks, printed as one line of JSON.
 
 use crate::options::Options;
-use crate::proc::Threads;
+use crate::proc::Ran;
 use std::io::{self, Write};
 use std::time::Instant;
 
@@ -17,8 +17,8 @@ pub struct Tally {
 struct Mark {
     at: Instant,
     total: u64,
-    server: Option<Threads>,
-    client: Threads,
+    server: Option<Ran>,
+    client: Ran,
 }
 
 /// Prints `said` and, where a run is gated, waits for a line on the input. What happens between two
@@ -60,31 +60,28 @@ impl Tally {
     }
 
     fn mark(&self, options: &Options, at: Instant) -> io::Result<Mark> {
-        let server = options.server_pid.map(|pid| Threads::of(&pid.to_string())).transpose()?;
-        Ok(Mark { at, total: self.total, server, client: Threads::of("self")? })
+        let server = options.server_pid.map(|pid| Ran::of(&pid.to_string())).transpose()?;
+        Ok(Mark { at, total: self.total, server, client: Ran::of("self")? })
     }
 
     /// The window's figures as one line of JSON; `total` is all messages of the loop, and `server_ns`
     /// is null where no process was named.
-    ///
-    /// # Errors
-    /// When a thread ended within the window.
-    pub fn line(&self) -> io::Result<String> {
+    pub fn line(&self) -> String {
         let total = self.total;
         let (Some(from), Some(to)) = (&self.from, &self.to) else {
-            return Ok(format!("{{\"total\":{total}}}"));
+            return format!("{{\"total\":{total}}}");
         };
         let server_ns = match (&from.server, &to.server) {
-            (Some(from), Some(to)) => from.until(to, "server")?.to_string(),
+            (Some(from), Some(to)) => from.until(to).to_string(),
             _ => "null".to_owned(),
         };
-        Ok(format!(
+        format!(
             "{{\"messages\":{},\"seconds\":{:.6},\"server_ns\":{},\"client_ns\":{},\
              \"total\":{total}}}",
             to.total - from.total,
             (to.at - from.at).as_secs_f64(),
             server_ns,
-            from.client.until(&to.client, "client")?,
-        ))
+            from.client.until(&to.client),
+        )
     }
 }
