@@ -340,9 +340,7 @@ fn generator(finished: Finished<'_>) -> Generator<'_> {
         connect_cpu_seconds: health.setup.cpu.as_secs_f64(),
         rss_bytes_idle: health.setup.rss_idle,
         rss_bytes_connected: health.setup.rss_connected,
-        bytes_per_connection: health
-            .setup
-            .bytes_per_connection(finished.outcome.tally.established),
+        bytes_per_connection: health.setup.bytes_per_connection(finished.outcome.tally.established),
         busiest_thread_percent: health.busiest_thread_percent(),
         own_lag: Some(finished.outcome.tally.own_lag.summary()).filter(|lag| lag.count > 0),
         waited_seconds: health.threads.iter().map(|thread| thread.waited.as_secs_f64()).sum(),
