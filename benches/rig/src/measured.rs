@@ -64,8 +64,8 @@ impl Tally {
         Ok(Mark { at, total: self.total, server, client: Ran::of("self")? })
     }
 
-    /// The window's figures as one line of JSON; `total` is all messages of the loop, and `server_ns`
-    /// is null where no process was named.
+    /// The window's figures as one line of JSON; `total` is all messages of the loop, and
+    /// `server_ns` is null where no process was named.
     pub fn line(&self) -> String {
         let total = self.total;
         let (Some(from), Some(to)) = (&self.from, &self.to) else {

@@ -50,8 +50,8 @@ impl Ran {
         Ok(Self { living, ever: ticks(&stat).ok_or_else(bad)? * TICK_NS })
     }
 
-    /// Nanoseconds from here to `later`. To the nanosecond, but to two ticks where a thread ended in
-    /// between, since its own figure went with it.
+    /// Nanoseconds from here to `later`. To the nanosecond, but to two ticks where a thread ended
+    /// in between, since its own figure went with it.
     pub fn until(&self, later: &Self) -> u64 {
         let before = |id| self.living.get(id).copied().unwrap_or(0);
         // A thread that ran less than before is another one with its id.
