@@ -2,6 +2,7 @@
 
 mod check;
 mod command;
+mod outputs;
 pub mod plan;
 pub mod quantity;
 mod request;
@@ -145,6 +146,15 @@ pub struct Args {
     /// Write the result as JSON (schema plimsoll.loadgen/1); - is standard output
     #[arg(long, value_name = "FILE|-")]
     pub json: Option<PathBuf>,
+    /// Write latencies second by second as CSV; - is standard output
+    #[arg(long, value_name = "FILE|-")]
+    pub csv: Option<PathBuf>,
+    /// Write the percentiles of the answers in `HdrHistogram` form (.hgrm); - is standard output
+    #[arg(long, value_name = "FILE|-")]
+    pub hgrm: Option<PathBuf>,
+    /// Write all latencies by the second as an `HdrHistogram` V2 log (.hlog); - is standard output
+    #[arg(long, value_name = "FILE|-")]
+    pub hlog: Option<PathBuf>,
     /// No progress line and no report
     #[arg(long)]
     pub quiet: bool,

@@ -7,15 +7,13 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use clap::{CommandFactory, Parser, error::ErrorKind};
-use loadgen::cli::plan::{JsonTo, Target};
+use loadgen::cli::plan::{Place, Target};
 use loadgen::cli::{Args, Cli, Command, DoctorArgs, FindArgs, Plan, UsageError};
 use loadgen::doctor::{self, Kernel, State};
-use loadgen::find::{FindError, find};
+use loadgen::find::{Answer, FindError, find};
 use loadgen::interrupt;
 use loadgen::judge::{Judgement, Verdict, judge};
-use loadgen::report::{
-    Finished, JsonSink, Style, answer_text, answer_to_json, findings_to_json, step_line, to_json,
-};
+use loadgen::report::{Finished, Sink, Style, answer_text, document, findings_to_json, step_line};
 use loadgen::run::run_until;
 use plimsoll::server::this_machine;
 
@@ -41,16 +39,13 @@ fn main() -> ExitCode {
 /// The whole run; what went wrong has been said when an error's exit code comes back.
 fn drive(args: &Args) -> Result<u8, u8> {
     let plan = args.plan().map_err(|error| refuse(&error))?;
-    let (sink, stop) = prepare(&plan, plan.quiet)?;
+    let (sinks, stop) = prepare(&plan, plan.quiet)?;
     let outcome = run_until(&plan, &stop).map_err(|error| fail(FAILED, &error))?;
     let judgement = judge(&plan, &outcome);
     let held = plan.slo.as_ref().map(|slo| slo.hold(&outcome)).unwrap_or_default();
     let finished = Finished { plan: &plan, outcome: &outcome, judgement: &judgement, held: &held };
     // The document first: a report that nobody can read must not cost the result.
-    if let Some(sink) = sink {
-        let document = to_json(finished).map_err(|error| fail(FAILED, &error))?;
-        sink.write(&document).map_err(|error| fail(FAILED, &error))?;
-    }
+    write(sinks, finished, None)?;
     show(&plan, &judgement, finished).map_err(|error| fail(FAILED, &error))?;
     Ok(match judgement.verdict {
         Verdict::GeneratorBound | Verdict::Inconclusive => INVALID,
@@ -63,7 +58,7 @@ fn drive(args: &Args) -> Result<u8, u8> {
 fn search(args: &FindArgs) -> Result<u8, u8> {
     let quiet = args.args.quiet;
     let wanted = args.find().map_err(|error| refuse(&error))?;
-    let (sink, stop) = prepare(&wanted.first, quiet)?;
+    let (sinks, stop) = prepare(&wanted.first, quiet)?;
     let style = Style::of(&io::stderr());
     let answer = find(&wanted, &stop, |find, step| {
         if !quiet {
@@ -77,10 +72,7 @@ fn search(args: &FindArgs) -> Result<u8, u8> {
     let Some(run) = answer.standing() else {
         return Err(fail(FAILED, &"interrupted before anything was measured"));
     };
-    if let Some(sink) = sink {
-        let document = answer_to_json(run.into(), &answer).map_err(|error| fail(FAILED, &error))?;
-        sink.write(&document).map_err(|error| fail(FAILED, &error))?;
-    }
+    write(sinks, run.into(), Some(&answer))?;
     if !quiet {
         let text = |style| answer_text(&answer, style) + &Finished::from(run).to_text(style);
         print(&wanted.first, text).map_err(|error| fail(FAILED, &error))?;
@@ -104,14 +96,27 @@ fn consult(args: &DoctorArgs) -> Result<u8, u8> {
     Ok(if short { FAILED } else { 0 })
 }
 
-/// What must stand before the first thread: a place for the result, and who hears of Ctrl-C.
-fn prepare(plan: &Plan, quiet: bool) -> Result<(Option<JsonSink>, Arc<AtomicBool>), u8> {
-    let sink = plan.json.as_ref().map(JsonSink::open).transpose().map_err(|e| fail(USAGE, &e))?;
+/// What must stand before the first thread: places for the documents, and who hears of Ctrl-C.
+fn prepare(plan: &Plan, quiet: bool) -> Result<(Vec<Sink>, Arc<AtomicBool>), u8> {
+    let sinks = plan.outputs.iter().map(Sink::open).collect::<Result<_, _>>();
+    let sinks = sinks.map_err(|error| fail(USAGE, &error))?;
     if !quiet && matches!(plan.target, Target::Embedded { .. }) {
         say("no URL given: the server runs inside this process, on loopback");
     }
     let stop = interrupt::watch().map_err(|error| fail(FAILED, &error))?;
-    Ok((sink, stop))
+    Ok((sinks, stop))
+}
+
+/// Every document. One that cannot be written does not keep the others back.
+fn write(sinks: Vec<Sink>, finished: Finished<'_>, answer: Option<&Answer>) -> Result<(), u8> {
+    let mut result = Ok(());
+    for sink in sinks {
+        let written = document(sink.format(), finished, answer)
+            .map_err(|error| fail(FAILED, &error))
+            .and_then(|text| sink.write(&text).map_err(|error| fail(FAILED, &error)));
+        result = result.and(written);
+    }
+    result
 }
 
 /// Printed as clap prints its own: the error, then where to read on.
@@ -134,11 +139,12 @@ fn show(plan: &Plan, judgement: &Judgement, finished: Finished<'_>) -> io::Resul
     print(plan, |style| finished.to_text(style))
 }
 
-/// On standard output, unless the document goes there.
+/// On standard output, unless a document goes there.
 fn print(plan: &Plan, text: impl FnOnce(Style) -> String) -> io::Result<()> {
-    match plan.json {
-        Some(JsonTo::Stdout) => print_to(&mut io::stderr().lock(), text),
-        Some(JsonTo::File(_)) | None => print_to(&mut io::stdout().lock(), text),
+    if plan.outputs.iter().any(|output| output.to == Place::Stdout) {
+        print_to(&mut io::stderr().lock(), text)
+    } else {
+        print_to(&mut io::stdout().lock(), text)
     }
 }
 

@@ -5,11 +5,14 @@
 
 mod counts;
 mod outcome;
+mod seconds;
 mod tally;
 
 pub(crate) use counts::Counts;
 use hdrhistogram::Histogram;
 pub use outcome::{Outcome, Phases};
+pub(crate) use seconds::Seconds;
+pub use seconds::Timeline;
 pub use tally::{BroadcastTally, Tally};
 
 /// Longest latency that is told apart, in nanoseconds: 100 s. Longer ones count as this long.
@@ -145,6 +148,16 @@ impl Latencies {
         }
     }
 
+    /// Adds what one thread recorded in one window of the run.
+    fn add_window(&mut self, window: &seconds::Window) {
+        for (slot, seen) in self.slots.iter_mut().zip(window).filter(|(_, seen)| !seen.is_empty()) {
+            let latency = slot.get_or_insert_default();
+            for (ns, count) in seen {
+                add(&mut latency.0, *ns, (*count).into());
+            }
+        }
+    }
+
     /// Adds what others added up.
     pub fn merge(&mut self, other: &Self) {
         self.overflow += other.overflow;
@@ -194,6 +207,11 @@ impl Latency {
     /// Adds what a thread counted, in the same buckets.
     pub(crate) fn add_counts(&mut self, counts: &Counts) {
         counts.seen().for_each(|(ns, count)| add(&mut self.0, ns, count.into()));
+    }
+
+    /// The counts behind it.
+    pub(crate) fn histogram(&self) -> &Histogram<u64> {
+        &self.0
     }
 
     /// Samples.

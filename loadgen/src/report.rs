@@ -5,12 +5,15 @@
 //! verdict depends on.
 
 mod answer;
+mod hdr;
 mod json;
+mod seconds;
 mod sink;
 mod style;
 mod table;
 mod text;
 
+use crate::cli::plan::Format;
 use crate::cli::{Find, Plan};
 use crate::find::{Answer, Run, Step};
 use crate::judge::Judgement;
@@ -18,7 +21,7 @@ use crate::measure::Outcome;
 use crate::slo::Held;
 
 pub use json::{answer_to_json, findings_to_json, to_json};
-pub use sink::{JsonSink, SinkError};
+pub use sink::{Sink, SinkError};
 pub use style::Style;
 
 /// A finished run with its verdict.
@@ -39,6 +42,34 @@ impl<'a> From<&'a Run> for Finished<'a> {
         let Run { plan, outcome, judgement, held } = run;
         Self { plan, outcome, judgement, held }
     }
+}
+
+/// A document that cannot be made of a result.
+#[derive(Debug, thiserror::Error)]
+#[error("the {what} cannot be written: {cause}")]
+pub struct DocumentError {
+    what: &'static str,
+    cause: String,
+}
+
+/// A document of a run, or of a search and the run that its answer stands on.
+pub fn document(
+    format: Format,
+    finished: Finished<'_>,
+    answer: Option<&Answer>,
+) -> Result<Vec<u8>, DocumentError> {
+    let failed =
+        |what, cause: &dyn std::fmt::Display| DocumentError { what, cause: cause.to_string() };
+    match (format, answer) {
+        (Format::Json, None) => to_json(finished).map(String::into_bytes),
+        (Format::Json, Some(answer)) => answer_to_json(finished, answer).map(String::into_bytes),
+        (Format::Csv, _) => return Ok(seconds::csv(finished.outcome).into_bytes()),
+        (Format::Hgrm, _) => return Ok(hdr::percentiles(finished.outcome).into_bytes()),
+        (Format::Hlog, _) => {
+            return hdr::log(finished.outcome).map_err(|cause| failed("interval log", &cause));
+        }
+    }
+    .map_err(|cause| failed("JSON", &cause))
 }
 
 /// One step of a search, in a line without an end.

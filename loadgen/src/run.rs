@@ -110,7 +110,7 @@ pub fn run_until(plan: &Plan, stop: &AtomicBool) -> Result<Outcome, RunError> {
     let fleet = Fleet::launch(&task, &cells, own.capacity, config)?;
     let nowhere = || RunError::Thread("neither a URL nor a server inside".to_owned());
     let to = known.or_else(|| fleet.server_address()).ok_or_else(nowhere)?;
-    Lead { plan, task, to, notes, fleet, stop }.through(cells)
+    Lead { plan, task, to, notes, fleet, began: None, stop }.through(cells)
 }
 
 /// Whether the machine as a whole can hold the connections, and both ends of them where the server

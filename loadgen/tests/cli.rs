@@ -101,3 +101,33 @@ fn a_search_has_an_answer() {
     assert_eq!(find["lowest_failing"].is_null(), find["gave_way"].is_null());
     assert!(stderr(&output).contains("passes") || stderr(&output).contains("pass, the most"));
 }
+
+/// Every document of one run tells of the same replies.
+#[test]
+fn documents_agree() {
+    let dir = std::env::temp_dir().join(format!("loadgen-documents-{}", std::process::id()));
+    std::fs::create_dir(&dir).unwrap();
+    let path = |name: &str| dir.join(name).to_str().unwrap().to_owned();
+    let (json, csv, hlog, hgrm) = (path("a.json"), path("a.csv"), path("a.hlog"), path("a.hgrm"));
+    let line = ["-c", "4", "-R", "200", "-d", "2s", "--warmup", "0s", "--quiet"];
+    let files = ["--json", &json, "--csv", &csv, "--hlog", &hlog, "--hgrm", &hgrm];
+    let output = loadgen(&[&line[..], &files].concat());
+    assert!(matches!(output.status.code(), Some(0 | 4)), "{output:?}");
+    let read = |path| std::fs::read_to_string(path).unwrap();
+    let mut document = read(&json).into_bytes();
+    let document = simd_json::to_borrowed_value(&mut document).unwrap();
+    let received = document["messages"]["received"].as_u64().unwrap();
+    assert_eq!(document["latency"]["response"]["count"], received);
+    let rows = read(&csv);
+    let rows: Vec<Vec<&str>> = rows.lines().map(|line| line.split(',').collect()).collect();
+    let counts = rows.iter().filter(|row| row[3] == "response").map(|row| row[4].parse::<u64>());
+    assert_eq!(counts.map(Result::unwrap).sum::<u64>(), received);
+    assert!(rows.iter().any(|row| row[..4] == ["1", "1", "measure", "response"]), "{rows:?}");
+    let log = read(&hlog);
+    let seconds = log.lines().filter(|line| line.starts_with("Tag=response,"));
+    assert_eq!(seconds.count(), 2, "{log}");
+    assert!(log.lines().any(|line| line.starts_with("Tag=connect,")), "{log}");
+    let total = format!("Total count    = {received:>12}]");
+    assert!(read(&hgrm).contains(&total), "{}", read(&hgrm));
+    std::fs::remove_dir_all(&dir).unwrap();
+}

@@ -4,11 +4,11 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::plan::{
-    Arrival, Fragmentation, Heartbeat, HeartbeatKind, JsonTo, Mode, Pace, PayloadKind, Plan, Rooms,
+    Arrival, Fragmentation, Heartbeat, HeartbeatKind, Mode, Pace, PayloadKind, Plan, Rooms,
     STAMP_BYTES, SizeRange, Sources, Target,
 };
 use super::usage::{UsageError, refuse};
-use super::{Args, ModeName, request};
+use super::{Args, ModeName, outputs, request};
 use crate::heard::Heard;
 use crate::human::{bytes, decimal};
 use crate::payload::{BEAT_BYTES, stamp_bytes};
@@ -60,9 +60,7 @@ pub(super) fn plan(args: &Args) -> Result<Plan, UsageError> {
         request: request::extras(args)?,
         slo: args.slo.clone(),
         server_pid: server_pid(args)?,
-        json: args.json.as_ref().map(|path| {
-            if path.as_os_str() == "-" { JsonTo::Stdout } else { JsonTo::File(path.clone()) }
-        }),
+        outputs: outputs::outputs(args)?,
         quiet: args.quiet,
     })
 }

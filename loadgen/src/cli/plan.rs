@@ -56,8 +56,8 @@ pub struct Plan {
     pub slo: Option<Slo>,
     /// The process whose CPU and memory are read, when the server is not embedded.
     pub server_pid: Option<u32>,
-    /// Where the result goes besides the terminal.
-    pub json: Option<JsonTo>,
+    /// Documents besides the report; one at most on standard output.
+    pub outputs: Vec<Output>,
     /// No progress line and no report.
     pub quiet: bool,
 }
@@ -234,9 +234,43 @@ pub struct RequestExtras {
     pub origin: Option<String>,
 }
 
-/// Where the JSON result goes.
+/// One document that is made of the result.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum JsonTo {
+pub struct Output {
+    /// What it looks like.
+    pub format: Format,
+    /// Where it goes.
+    pub to: Place,
+}
+
+/// What a document of the result looks like.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Format {
+    /// Everything, schema `plimsoll.loadgen/1`.
+    Json,
+    /// A row for each second and kind.
+    Csv,
+    /// Percentiles of the answering kind, as `HdrHistogram`'s plotters read them.
+    Hgrm,
+    /// Interval log of all kinds (`HdrHistogram` V2).
+    Hlog,
+}
+
+impl Format {
+    /// Its flag.
+    pub fn flag(self) -> &'static str {
+        match self {
+            Self::Json => "--json",
+            Self::Csv => "--csv",
+            Self::Hgrm => "--hgrm",
+            Self::Hlog => "--hlog",
+        }
+    }
+}
+
+/// Where a document goes.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Place {
     /// Standard output; the report goes to standard error.
     Stdout,
     /// A file, replaced in one step when the run is over.

@@ -34,7 +34,7 @@ fn defaults() {
     assert_eq!(plan.heartbeat, Some(heartbeat));
     assert_eq!(plan.fragmentation.fragments, 1);
     assert_eq!(plan.sources, Sources::Auto);
-    assert!(!plan.verify && !plan.quiet && plan.json.is_none() && plan.server_pid.is_none());
+    assert!(!plan.verify && !plan.quiet && plan.outputs.is_empty() && plan.server_pid.is_none());
 }
 
 #[test]
@@ -57,8 +57,10 @@ fn numbers_as_people_write_them() {
     assert_eq!(plan("--size 0").size, SizeRange { min: 0, max: 0 });
     assert_eq!(plan("-R 0.5").pace, Pace::Open { rate: 0.5, arrival: Arrival::Uniform });
     assert_eq!(plan("--warmup 0s").warmup, Duration::ZERO);
-    assert_eq!(plan("--json -").json, Some(JsonTo::Stdout));
-    assert_eq!(plan("--json a.json").json, Some(JsonTo::File("a.json".into())));
+    let output = |format, to| vec![Output { format, to }];
+    assert_eq!(plan("--json -").outputs, output(Format::Json, Place::Stdout));
+    assert_eq!(plan("--hlog a.hlog").outputs, output(Format::Hlog, Place::File("a.hlog".into())));
+    assert_eq!(plan("--json - --csv a --hgrm b --hlog c").outputs.len(), 4);
 }
 
 #[test]
@@ -242,7 +244,7 @@ fn what_lies_just_within_the_bounds() {
 
 #[test]
 fn bad_lines_with_spaces_in_them() {
-    let refused: [(&[&str], &[&str]); 11] = [
+    let refused: [(&[&str], &[&str]); 13] = [
         (&[""], &["no scheme"]),
         (&["ws://a b/"], &["'ws://a b/'"]),
         (&["--source-ip", "::1"], &["::1", "different address families"]),
@@ -252,6 +254,8 @@ fn bad_lines_with_spaces_in_them() {
         (&["-H", "a: b\r\nc: d"], &["\\r\\n", "one line"]),
         (&["-H", "Host: x"], &["writes this field itself", "into the URL"]),
         (&["-H", "sec-websocket-protocol: x"], &["use --subprotocol"]),
+        (&["--json", "-", "--csv", "-"], &["--csv - with --json", "a file of its own"]),
+        (&["--hgrm", "a", "--hlog", "a"], &["--hlog a with --hgrm"]),
         (&["--subprotocol", "a, b"], &["'a, b'", "token", "one name"]),
         (&["--subprotocol", "a", "--subprotocol", "a"], &["differ (RFC 6455 4.1)", "once"]),
     ];

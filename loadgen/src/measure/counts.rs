@@ -33,6 +33,11 @@ impl Counts {
         self.0[bucket] = 1;
     }
 
+    /// As if nothing had been seen; the buckets stay.
+    pub(crate) fn forget(&mut self) {
+        self.0.fill(0);
+    }
+
     /// The times that were seen, each the longest of its bucket, with their counts.
     pub(crate) fn seen(&self) -> impl Iterator<Item = (u64, u32)> {
         let seen = self.0.iter().enumerate().filter(|(_, count)| **count > 0);

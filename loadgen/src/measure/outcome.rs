@@ -1,8 +1,8 @@
 //! A finished run: everything that the verdict and the report are made from.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use super::{Latencies, Tally};
+use super::{Latencies, Tally, Timeline};
 use crate::cost::{GeneratorHealth, ServerCost};
 
 /// A finished run.
@@ -18,6 +18,10 @@ pub struct Outcome {
     pub tally: Tally,
     /// All threads' latencies.
     pub latencies: Latencies,
+    /// The same, window by window, but for connects, handshakes and closes.
+    pub timeline: Timeline,
+    /// When the measured window began, by the calendar; for those who line runs up with other logs.
+    pub began: Option<SystemTime>,
     /// Messages a second that were asked for; `None` in a closed loop and in idle mode.
     pub rate_requested: Option<f64>,
     /// How long each part took.

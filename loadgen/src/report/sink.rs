@@ -1,88 +1,108 @@
-//! Where the result file goes. It is tried before the run, so that an hour's result is not lost to
-//! a typing error, and written in one step, so that nobody reads half of one.
+//! Where a document of the result goes. It is tried before the run, so that an hour's result is not
+//! lost to a typing error, and written in one step, so that nobody reads half of one.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use crate::cli::plan::JsonTo;
+use crate::cli::plan::{Format, Output, Place};
 use crate::human::reason;
 
-/// The result file cannot be written.
+/// A document cannot be written.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "--json {}: it cannot be written ({}); name a file in a directory that can",
+    "{flag} {}: it cannot be written ({}); name a file in a directory that can",
     .path.display(),
     reason(error)
 )]
 pub struct SinkError {
+    /// The flag that asked for it.
+    pub flag: &'static str,
     /// The file asked for.
     pub path: PathBuf,
     /// What the system said.
     pub error: io::Error,
 }
 
-/// A place for the result file that was found to be writable.
+/// A place for a document that was found to be writable.
 #[derive(Debug)]
-pub enum JsonSink {
-    /// Standard output.
+pub struct Sink {
+    output: Output,
+    target: Target,
+}
+
+#[derive(Debug)]
+enum Target {
     Stdout,
     /// A regular file, or one that does not exist yet: replaced by renaming.
     Replace(PathBuf),
     /// A device or a pipe, which must not be replaced.
-    Stream(PathBuf, File),
+    Stream(File),
 }
 
-impl JsonSink {
+impl Sink {
     /// Finds out whether the place can be written; leaves nothing behind.
-    pub fn open(to: &JsonTo) -> Result<Self, SinkError> {
-        match to {
-            JsonTo::Stdout => Ok(Self::Stdout),
-            JsonTo::File(path) => {
-                Self::file(path).map_err(|error| SinkError { path: path.clone(), error })
-            }
+    pub fn open(output: &Output) -> Result<Self, SinkError> {
+        let target = match &output.to {
+            Place::Stdout => Ok(Target::Stdout),
+            Place::File(path) => Self::file(path),
+        };
+        let output = output.clone();
+        match target {
+            Ok(target) => Ok(Self { output, target }),
+            Err(error) => Err(refused(&output, error)),
         }
     }
 
-    fn file(path: &Path) -> io::Result<Self> {
+    /// What is to be written.
+    pub fn format(&self) -> Format {
+        self.output.format
+    }
+
+    fn file(path: &Path) -> io::Result<Target> {
         // A link is followed: its target is replaced, not the link.
         let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
         match fs::metadata(&path) {
             Ok(found) if found.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
             Ok(found) if !found.is_file() => {
                 let file = File::options().write(true).open(&path)?;
-                Ok(Self::Stream(path, file))
+                Ok(Target::Stream(file))
             }
             Ok(_) | Err(_) => {
                 let beside = beside(&path)?;
                 File::create_new(&beside)?;
                 fs::remove_file(&beside)?;
-                Ok(Self::Replace(path))
+                Ok(Target::Replace(path))
             }
         }
     }
 
     /// Writes the document.
-    pub fn write(self, document: &str) -> Result<(), SinkError> {
-        let (path, result) = match self {
-            Self::Stdout => ("-".into(), write_all(&mut io::stdout().lock(), document)),
-            Self::Stream(path, mut file) => (path, write_all(&mut file, document)),
-            Self::Replace(path) => {
-                let result = replace(&path, document);
-                (path, result)
-            }
+    pub fn write(self, document: &[u8]) -> Result<(), SinkError> {
+        let result = match self.target {
+            Target::Stdout => write_all(&mut io::stdout().lock(), document),
+            Target::Stream(mut file) => write_all(&mut file, document),
+            Target::Replace(path) => replace(&path, document),
         };
-        result.map_err(|error| SinkError { path, error })
+        result.map_err(|error| refused(&self.output, error))
     }
 }
 
-fn write_all(to: &mut impl Write, document: &str) -> io::Result<()> {
-    to.write_all(document.as_bytes())?;
+fn refused(output: &Output, error: io::Error) -> SinkError {
+    let path = match &output.to {
+        Place::Stdout => "-".into(),
+        Place::File(path) => path.clone(),
+    };
+    SinkError { flag: output.format.flag(), path, error }
+}
+
+fn write_all(to: &mut impl Write, document: &[u8]) -> io::Result<()> {
+    to.write_all(document)?;
     to.flush()
 }
 
-fn replace(path: &Path, document: &str) -> io::Result<()> {
+fn replace(path: &Path, document: &[u8]) -> io::Result<()> {
     let beside = beside(path)?;
     let mut file = File::create_new(&beside)?;
     let written = write_all(&mut file, document)
@@ -129,8 +149,8 @@ mod tests {
         }
     }
 
-    fn open(path: impl Into<PathBuf>) -> Result<JsonSink, SinkError> {
-        JsonSink::open(&JsonTo::File(path.into()))
+    fn open(path: impl Into<PathBuf>) -> Result<Sink, SinkError> {
+        Sink::open(&Output { format: Format::Json, to: Place::File(path.into()) })
     }
 
     #[test]
@@ -139,8 +159,8 @@ mod tests {
         let path = dir.0.join("result.json");
         let sink = open(&path).unwrap();
         assert!(dir.names().is_empty(), "trying leaves nothing behind");
-        sink.write("{}\n").unwrap();
-        open(&path).unwrap().write("{\"again\": 1}\n").unwrap();
+        sink.write(b"{}\n").unwrap();
+        open(&path).unwrap().write(b"{\"again\": 1}\n").unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "{\"again\": 1}\n");
         assert_eq!(dir.names(), ["result.json"]);
     }
@@ -151,10 +171,10 @@ mod tests {
         let dir = Dir::new("links");
         fs::write(dir.0.join("target"), "old").unwrap();
         std::os::unix::fs::symlink(dir.0.join("target"), dir.0.join("link")).unwrap();
-        open(dir.0.join("link")).unwrap().write("new").unwrap();
+        open(dir.0.join("link")).unwrap().write(b"new").unwrap();
         assert_eq!(fs::read_to_string(dir.0.join("target")).unwrap(), "new");
         assert!(fs::symlink_metadata(dir.0.join("link")).unwrap().is_symlink());
-        assert!(matches!(open("/dev/null").unwrap(), JsonSink::Stream(..)));
+        assert!(matches!(open("/dev/null").unwrap().target, Target::Stream(_)));
     }
 
     #[test]

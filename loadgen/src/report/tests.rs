@@ -1,15 +1,19 @@
 //! One fixed run, its report and its document.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use clap::Parser;
+use hdrhistogram::Histogram;
+use hdrhistogram::serialization::Deserializer;
+use hdrhistogram::serialization::interval_log::{IntervalLogIterator, LogEntry};
 use simd_json::prelude::*;
 
 use super::*;
 use crate::cost::{GeneratorHealth, KernelGrowth, ServerCost, Setup, ThreadUse};
 use crate::judge::judge;
-use crate::measure::{BroadcastTally, Kind, Phase, Phases, Recorder};
+use crate::measure::{BroadcastTally, Kind, Latencies, Phase, Phases, Recorder, Timeline};
 
 fn plan(args: &[&str]) -> Plan {
     let args = ["loadgen"].iter().chain(args);
@@ -266,4 +270,78 @@ fn percentiles_that_few_samples_decide_are_marked() {
     };
     let counts = [99, 200, 1_000, 2_000, 10_000, 100_000, 999_999, 1_000_000];
     assert_eq!(counts.map(marked), [6, 5, 4, 3, 2, 1, 1, 0]);
+}
+
+/// A run of two seconds and a drain, in which the second one stalled.
+fn two_seconds() -> Outcome {
+    let window = |count: u64, us: u64| {
+        let mut latencies = Latencies::default();
+        (0..count).for_each(|k| latencies.record(Kind::Response, (us + k) * 1000));
+        latencies
+    };
+    let windows = vec![window(1000, 100), window(500, 90_000), window(3, 200_000)];
+    let mut outcome = Outcome {
+        timeline: Timeline { windows, window_s: 1 },
+        phases: Phases { measure: Duration::from_secs(2), ..Phases::default() },
+        began: Some(SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000)),
+        ..echo()
+    };
+    outcome.latencies = Latencies::default();
+    (0..10).for_each(|k| outcome.latencies.record(Kind::Connect, 50_000 + k));
+    for window in &outcome.timeline.windows {
+        outcome.latencies.merge(window);
+    }
+    outcome
+}
+
+#[test]
+fn the_log_is_read_back_without_a_loss() {
+    let outcome = two_seconds();
+    let log = hdr::log(&outcome).unwrap();
+    let (mut found, mut sum) = (Vec::new(), Histogram::<u64>::new(3).unwrap());
+    for entry in IntervalLogIterator::new(&log) {
+        let LogEntry::Interval(interval) = entry.unwrap() else { continue };
+        let bytes = BASE64_STANDARD.decode(interval.encoded_histogram()).unwrap();
+        let read: Histogram<u64> = Deserializer::new().deserialize(&mut &bytes[..]).unwrap();
+        let tag = interval.tag().unwrap().as_str().to_owned();
+        if tag.starts_with("response") {
+            sum.add(&read).unwrap();
+        }
+        found.push((tag, interval.start_timestamp().as_secs(), read.len()));
+    }
+    let expected = [("response", 0, 1000), ("response", 1, 500), ("response-drain", 2, 3)];
+    let expected = expected.into_iter().chain([("connect", 0, 10)]);
+    let expected: Vec<_> = expected.map(|(tag, at, n)| (tag.to_owned(), at, n)).collect();
+    assert_eq!(found, expected);
+    assert_eq!(&sum, outcome.latencies.get(Kind::Response).unwrap().histogram());
+    let text = String::from_utf8(log).unwrap();
+    assert!(text.contains("#[StartTime: 1700000000.000"), "{text}");
+}
+
+#[test]
+fn rows_by_second() {
+    let text = seconds::csv(&two_seconds());
+    let rows: Vec<Vec<&str>> = text.lines().map(|line| line.split(',').collect()).collect();
+    assert!(rows.iter().all(|row| row.len() == 14), "{text}");
+    assert_eq!(rows[0][..5], ["second", "seconds", "phase", "kind", "count"]);
+    assert_eq!(rows[2][..5], ["1", "1", "measure", "response", "500"]);
+    assert_eq!(rows[3][..5], ["2", "1", "drain", "response", "3"]);
+    assert_eq!(rows.len(), 4);
+}
+
+#[test]
+fn percentiles_as_the_plotters_read_them() {
+    let text = hdr::percentiles(&two_seconds());
+    let rows = text.lines().filter(|line| !line.starts_with('#') && !line.is_empty()).skip(1);
+    let rows: Vec<Vec<f64>> = rows
+        .map(|line| line.split_ascii_whitespace().map(|word| word.parse().unwrap()).collect())
+        .collect();
+    let (first, last) = (&rows[0], rows.last().unwrap());
+    assert!((first[0] - 0.1).abs() < 0.001 && first[1] < 0.001, "{first:?}");
+    assert!((last[0] - 200.0).abs() < 0.2, "{last:?}");
+    assert_eq!((last[1] as u64, last[2] as u64, last.len()), (1, 1503, 3));
+    let rising = rows.windows(2).all(|pair| pair[0][0] <= pair[1][0] && pair[0][2] <= pair[1][2]);
+    assert!(rising, "{text}");
+    assert!(text.contains("#[Mean") && text.contains("Total count    =         1503]"), "{text}");
+    assert_eq!(hdr::percentiles(&Outcome::default()), "# nothing was answered\n");
 }

@@ -4,14 +4,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::RunError;
 use super::fleet::Fleet;
 use crate::cli::plan::{Mode, Pace, Plan, Target};
 use crate::cost::{Subject, Watch};
 use crate::human::decimal;
-use crate::measure::{Latencies, Outcome, Phases, Tally};
+use crate::measure::{Latencies, Outcome, Phases, Tally, Timeline};
 use crate::payload;
 use crate::progress::{LiveCell, Progress, Stage};
 use crate::schedule::Nanos;
@@ -43,6 +43,8 @@ pub(super) struct Lead<'a> {
     pub(super) to: SocketAddr,
     pub(super) notes: Vec<String>,
     pub(super) fleet: Fleet,
+    /// When the measured window began.
+    pub(super) began: Option<SystemTime>,
     /// The user wants no more.
     pub(super) stop: &'a AtomicBool,
 }
@@ -72,6 +74,7 @@ impl Lead<'_> {
             return Err(RunError::Interrupted);
         }
         watch.window_begins();
+        self.began = Some(SystemTime::now());
         progress.stage(Stage::Measuring);
         self.sleep_until(times.to)?;
         self.cut(&mut times);
@@ -241,16 +244,19 @@ impl Lead<'_> {
 
     fn outcome(mut self, harvests: Vec<Harvest>, watch: Watch, phases: Phases) -> Outcome {
         let (mut tally, mut latencies) = (Tally::default(), Latencies::default());
+        let mut timeline = Timeline::default();
         let mut rooms = None;
         for harvest in harvests {
             tally.merge(&harvest.tally);
             latencies.add(&harvest.recorder);
+            timeline.add(harvest.seconds);
             match (&mut rooms, harvest.rooms) {
                 (None, first) => rooms = first,
                 (Some(sum), Some(part)) => sum.merge(&part),
                 (Some(_), None) => {}
             }
         }
+        timeline.windows.iter().for_each(|window| latencies.merge(window));
         tally.broadcast = rooms.map(RoomCounts::finish);
         self.note_ramp(&phases);
         self.note_findings(&tally);
@@ -261,6 +267,8 @@ impl Lead<'_> {
             loopback: target::is_this_machine(self.to),
             tally,
             latencies,
+            timeline,
+            began: self.began,
             rate_requested: match self.plan.pace {
                 Pace::Open { rate, .. } => Some(rate),
                 Pace::Closed { .. } | Pace::Silent => None,

@@ -25,7 +25,7 @@ use plimsoll::wire::handshake::{Refusal, Request};
 
 use crate::cli::plan::{HeartbeatKind, Mode, Pace, PayloadKind};
 use crate::inflight::Arena;
-use crate::measure::{Counts, Phase, Recorder, Tally};
+use crate::measure::{Counts, Phase, Recorder, Seconds, Tally};
 use crate::payload::Payloads;
 use crate::progress::LiveCell;
 use crate::schedule::{Nanos, Schedule};
@@ -87,6 +87,7 @@ pub(crate) struct Workload {
     rooms: Option<Rooms>,
     live: Arc<[LiveCell]>,
     recorder: Recorder,
+    seconds: Seconds,
     tally: Tally,
     /// What becomes the tally's in the end.
     own_lag: Counts,
@@ -97,6 +98,7 @@ pub(crate) struct Workload {
 /// What a shard brings home.
 pub(crate) struct Harvest {
     pub(crate) recorder: Recorder,
+    pub(crate) seconds: Seconds,
     pub(crate) tally: Tally,
     pub(crate) rooms: Option<RoomCounts>,
 }
@@ -161,6 +163,7 @@ impl Workload {
             rooms,
             live,
             recorder: Recorder::new(),
+            seconds: Seconds::default(),
             tally,
             own_lag: Counts::default(),
             _leaving: leaving,
@@ -275,13 +278,16 @@ impl App for Workload {
 
     fn finish(mut self) -> Harvest {
         self.tally.own_lag.add_counts(&self.own_lag);
-        Harvest { recorder: self.recorder, tally: self.tally, rooms: self.rooms.map(Rooms::counts) }
+        self.seconds.end(&mut self.recorder);
+        let Self { recorder, seconds, tally, rooms, .. } = self;
+        Harvest { recorder, seconds, tally, rooms: rooms.map(Rooms::counts) }
     }
 }
 
 impl Workload {
     /// Does what is due, a bounded amount of it.
     fn advance<N: Net>(&mut self, peers: &mut Peers<'_, N, Local>, now: Nanos) {
+        self.seconds.cut(&mut self.recorder, now);
         match self.step {
             Step::Dialing => {
                 self.dial_due(peers, now);
@@ -299,7 +305,7 @@ impl Workload {
         match self.step {
             Step::Dialing => self.next_dial().min(self.next_waiting_beat()),
             Step::Ready => self.next_waiting_beat(),
-            Step::Running => self.next_send(),
+            Step::Running => self.next_send().min(self.seconds.next()),
             Step::Closing => self.next_close(),
             Step::Waiting | Step::Drained | Step::Closed => Nanos::MAX,
         }

@@ -27,6 +27,7 @@ impl Workload {
     /// The run's times are fixed: from here on only the clock decides.
     pub(super) fn start(&mut self, times: &Times) {
         self.times = times.clone();
+        self.seconds.begin(times.from);
         let plan = &self.task.plan;
         let senders = self.members.iter().copied();
         let sends = |local: &u32| self.task.sends(self.task.global(self.shard, *local));

@@ -1,0 +1,193 @@
+//! The measured window second by second, so that a stall can be seen where it was.
+//!
+//! A second holds the replies that came in it. A thread cuts its own recorder at each boundary, and
+//! the run adds up what all threads cut there; what was recorded in all is the sum of the seconds.
+
+use super::{Counts, Kind, Latencies, Recorder};
+
+/// Most seconds that are kept apart: five minutes. A longer run has windows of 2, 4, 8 s.
+const MOST: usize = 300;
+
+/// Nanoseconds of the shortest window.
+pub(crate) const SECOND: u64 = 1_000_000_000;
+
+/// What one thread recorded in one window: times with their counts, by kind.
+pub(crate) type Window = [Vec<(u64, u32)>; Kind::ALL.len()];
+
+/// One thread's windows in their order, without a gap.
+#[derive(Clone, Debug)]
+pub(crate) struct Seconds {
+    windows: Vec<Window>,
+    /// Nanoseconds of one window.
+    length: u64,
+    /// When the current one ends, on the run's clock; never, before the run has begun.
+    ends: u64,
+}
+
+impl Default for Seconds {
+    fn default() -> Self {
+        Self { windows: Vec::new(), length: SECOND, ends: u64::MAX }
+    }
+}
+
+impl Seconds {
+    /// The measured window begins at `from`.
+    pub(crate) fn begin(&mut self, from: u64) {
+        self.ends = from.saturating_add(self.length);
+    }
+
+    /// When [`Seconds::cut`] has something to do.
+    #[inline]
+    pub(crate) fn next(&self) -> u64 {
+        self.ends
+    }
+
+    /// Ends every window that is over at `now`.
+    pub(crate) fn cut(&mut self, recorder: &mut Recorder, now: u64) {
+        while now >= self.ends {
+            self.windows.push(recorder.cut());
+            if self.windows.len() == MOST {
+                self.halve();
+            }
+            self.ends = self.ends.saturating_add(self.length);
+        }
+    }
+
+    /// The run is over: what is left is the last window.
+    pub(crate) fn end(&mut self, recorder: &mut Recorder) {
+        self.windows.push(recorder.cut());
+    }
+
+    /// Two windows become one.
+    fn halve(&mut self) {
+        self.length *= 2;
+        let mut pairs = std::mem::take(&mut self.windows).into_iter();
+        while let Some(mut first) = pairs.next() {
+            if let Some(second) = pairs.next() {
+                for (mine, theirs) in first.iter_mut().zip(second) {
+                    mine.extend(theirs);
+                }
+            }
+            self.windows.push(first);
+        }
+    }
+}
+
+/// All threads' windows.
+#[derive(Clone, Default)]
+pub struct Timeline {
+    /// What came in each window, in their order.
+    pub windows: Vec<Latencies>,
+    /// Seconds of one window.
+    pub window_s: u64,
+}
+
+impl Timeline {
+    /// Adds one thread's windows.
+    pub(crate) fn add(&mut self, mut seconds: Seconds) {
+        while self.window_s > 0 && seconds.length / SECOND < self.window_s {
+            seconds.halve();
+        }
+        while self.window_s > 0 && self.window_s < seconds.length / SECOND {
+            self.halve();
+        }
+        self.window_s = seconds.length / SECOND;
+        let most = self.windows.len().max(seconds.windows.len());
+        self.windows.resize_with(most, Latencies::default);
+        for (sum, window) in self.windows.iter_mut().zip(&seconds.windows) {
+            sum.add_window(window);
+        }
+    }
+
+    fn halve(&mut self) {
+        self.window_s *= 2;
+        let pairs = self.windows.chunks(2).map(|pair| {
+            let mut sum = pair[0].clone();
+            pair[1..].iter().for_each(|other| sum.merge(other));
+            sum
+        });
+        self.windows = pairs.collect();
+    }
+}
+
+impl Recorder {
+    /// Takes what was recorded of the kinds that belong to the measured window, and begins anew.
+    fn cut(&mut self) -> Window {
+        let mut window = Window::default();
+        for kind in Kind::ALL.into_iter().filter(|kind| kind.windowed()) {
+            window[kind as usize] = self.slots[kind as usize].take();
+        }
+        window
+    }
+}
+
+impl Counts {
+    /// Every time that was seen, with its count; nothing is forgotten but the counts.
+    fn take(&mut self) -> Vec<(u64, u32)> {
+        let seen = self.seen().collect();
+        self.forget();
+        seen
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::measure::{Latency, Phase};
+
+    fn count(timeline: &Timeline, at: usize) -> u64 {
+        timeline.windows[at].get(Kind::Response).map_or(0, Latency::count)
+    }
+
+    /// A thread that records so many in each second.
+    fn thread(counts: &[u64]) -> Seconds {
+        let (mut seconds, mut recorder) = (Seconds::default(), Recorder::new());
+        assert_eq!(seconds.next(), u64::MAX);
+        seconds.begin(5);
+        for (at, count) in counts.iter().enumerate() {
+            (0..*count).for_each(|_| recorder.record(Kind::Response, Phase::Measure, 1_000));
+            recorder.record(Kind::Close, Phase::Measure, 1_000);
+            seconds.cut(&mut recorder, 5 + (at as u64 + 1) * SECOND);
+        }
+        recorder.record(Kind::Response, Phase::Measure, 2_000);
+        seconds.end(&mut recorder);
+        assert_eq!(recorder.count(Kind::Response), 0);
+        assert_eq!(recorder.count(Kind::Close), counts.len() as u64, "no window has closes");
+        seconds
+    }
+
+    #[test]
+    fn threads_are_added_second_by_second() {
+        let mut timeline = Timeline::default();
+        timeline.add(thread(&[1, 2, 3]));
+        timeline.add(thread(&[10, 20]));
+        let counts: Vec<u64> = (0..4).map(|at| count(&timeline, at)).collect();
+        assert_eq!((counts, timeline.window_s), (vec![11, 22, 4, 1], 1));
+    }
+
+    #[test]
+    fn a_thread_that_slept_has_empty_seconds() {
+        let (mut seconds, mut recorder) = (Seconds::default(), Recorder::new());
+        seconds.begin(0);
+        recorder.record(Kind::Response, Phase::Measure, 1);
+        seconds.cut(&mut recorder, 3 * SECOND + 1);
+        let mut timeline = Timeline::default();
+        timeline.add(seconds);
+        assert_eq!((0..3).map(|at| count(&timeline, at)).collect::<Vec<_>>(), [1, 0, 0]);
+    }
+
+    #[test]
+    fn a_long_run_has_longer_windows_and_loses_nothing() {
+        let mut timeline = Timeline::default();
+        timeline.add(thread(&[1; 1000]));
+        timeline.add(thread(&[1; 10]));
+        assert_eq!(timeline.window_s, 4);
+        assert!(timeline.windows.len() <= MOST);
+        let all: u64 = (0..timeline.windows.len()).map(|at| count(&timeline, at)).sum();
+        assert_eq!(all, 1000 + 10 + 2);
+        let mut other = Timeline::default();
+        other.add(thread(&[1; 10]));
+        other.add(thread(&[1; 1000]));
+        assert_eq!((other.window_s, other.windows.len()), (4, timeline.windows.len()));
+    }
+}
