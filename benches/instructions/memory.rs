@@ -1,5 +1,8 @@
-//! A network in memory with a clock of its own: nothing of it is counted, nothing in it differs
-//! from one run to the next.
+//! A network in memory with a clock of its own: nothing in it differs from one run to the next.
+//!
+//! What it does in a poll, a read and a write is left out of the count, as is what [`aside`] is
+//! given elsewhere. A look at the clock is counted, with a few instructions: one look more than
+//! there was is to be seen, though the real clock's own are not in it.
 //!
 //! The clock begins a tenth of a second after a full one and must not reach the next: a carry
 //! between seconds and nanoseconds is a few instructions more.
@@ -63,7 +66,8 @@ pub(crate) struct Memory(Rc<RefCell<Desk>>);
 /// A connection by its number.
 pub(crate) struct Stream(usize);
 
-/// Leaves `work` out of the count: the counting is toggled off here, and on again at the end.
+/// Leaves `work` out of the count: the script takes the calls of this function, with all that they
+/// call, off what was collected.
 #[inline(never)]
 pub(crate) fn aside<T>(work: impl FnOnce() -> T) -> T {
     work()

@@ -22,7 +22,9 @@ const MEMBERS: u32 = 1000;
 
 pub(crate) fn benches() -> Vec<Bench> {
     let mut benches = Vec::new();
-    for (name, size, messages) in [("20", 20, 1), ("16x20", 20, 16), ("1024", 1024, 1)] {
+    for (name, size, messages) in
+        [("20", 20, 1), ("16x20", 20, 16), ("1024", 1024, 1), ("16384", 16_384, 1)]
+    {
         benches.push(Bench::new(format!("shard/{name}"), move || echo(size, messages)));
     }
     for (name, messages) in [("1000", 1), ("1000-16x", 16)] {

@@ -72,6 +72,8 @@ pub struct Shard {
     conn: Conn,
     gear: Gear,
     buffer: Vec<u8>,
+    /// Bytes that the last read brought.
+    arrived: usize,
 }
 
 impl Shard {
@@ -80,19 +82,27 @@ impl Shard {
         let mut gear = Gear::new(settings, Some(1));
         gear.masker = masker;
         let conn = Conn::server(&gear);
-        let mut shard = Self { conn, gear, buffer: vec![0; MAX_TAIL + limits::READ_BUFFER] };
-        shard.turn(REQUEST);
+        let buffer = vec![0; MAX_TAIL + limits::READ_BUFFER];
+        let mut shard = Self { conn, gear, buffer, arrived: 0 };
+        shard.fill(REQUEST);
+        shard.turn();
         assert!(shard.conn.is_open(), "the handshake is right");
         shard
     }
 
-    /// One read turn; gives the bytes that it would write.
-    pub fn turn(&mut self, arrived: &[u8]) -> usize {
-        let Self { conn, gear, buffer } = self;
-        buffer[MAX_TAIL..][..arrived.len()].copy_from_slice(arrived);
+    /// What the kernel does in a read: not the connection's work, and to be done before each turn,
+    /// since unmasking is in place.
+    pub fn fill(&mut self, arrived: &[u8]) {
+        self.buffer[MAX_TAIL..][..arrived.len()].copy_from_slice(arrived);
+        self.arrived = arrived.len();
+    }
+
+    /// The rest of that read turn; gives the bytes that it would write.
+    pub fn turn(&mut self) -> usize {
+        let Self { conn, gear, buffer, arrived } = self;
         conn.heard(gear);
         let start = MAX_TAIL - conn.restore_tail(&mut buffer[..MAX_TAIL], gear);
-        let mut input = Input::new(&mut buffer[start..MAX_TAIL + arrived.len()], start);
+        let mut input = Input::new(&mut buffer[start..MAX_TAIL + *arrived], start);
         while let Some(event) = conn.next(&mut input, gear) {
             match event {
                 Event::Message(mut message) => {
