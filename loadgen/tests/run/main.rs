@@ -101,17 +101,17 @@ fn a_stall_is_not_omitted() {
 /// Messages that a stalled server's full sockets hold back go out late, with their own times.
 #[test]
 fn what_is_held_back_keeps_its_time() {
-    let stall = Manner::Stall(Duration::from_millis(500));
+    // 20 MiB fall due meanwhile, more than the sockets hold, and no load even for a busy machine.
+    let stall = Manner::StallAtOnce(Duration::from_secs(1));
     let outcome =
-        against(stall, "-c 2 -R 200 -d 1500ms --warmup 0ms --heartbeat off --size 512KiB --verify");
-    assert_eq!((outcome.tally.sent, outcome.tally.verified), (300, 300));
+        against(stall, "-c 1 -R 40 -d 1500ms --warmup 0ms --heartbeat off --size 512KiB --verify");
+    assert_eq!((outcome.tally.sent, outcome.tally.verified), (60, 60));
     assert!(p(&outcome, Kind::SendLag, 1.0) > Duration::from_millis(100));
-    // A slow server is a result: the generator itself was in time.
+    // A slow server is a result: what it held back is no lag of the generator's own.
     assert!(outcome.tally.held_back > 10, "{}", outcome.tally.held_back);
-    let (own, all) = (outcome.tally.own_lag.quantile(0.75), p(&outcome, Kind::SendLag, 0.75));
-    assert!(Duration::from_nanos(own) < all / 2, "own lag {own} ns, send lag {all:?}");
+    assert_eq!(outcome.tally.own_lag.count(), 60 - outcome.tally.held_back);
     assert!(outcome.notes.iter().any(|note| note.contains("took no more bytes")));
-    assert!(p(&outcome, Kind::Response, 1.0) >= Duration::from_millis(450));
+    assert!(p(&outcome, Kind::Response, 1.0) >= Duration::from_millis(900));
     assert!(p(&outcome, Kind::Response, 0.8) > p(&outcome, Kind::Service, 0.8));
 }
 
