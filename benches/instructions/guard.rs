@@ -1,9 +1,9 @@
 //! The hot paths for the instruction count that `scripts/instructions` makes under callgrind.
 //!
 //! With a name it runs that bench, with `--list` it names them all, alone it runs each. What is
-//! counted happens inside [`counted`]; what happens there inside [`memory::aside`] is taken off again:
-//! bringing the input, and the reads, writes and polls of the network in memory. Each bench is a
-//! process of its own, so none depends on what ran before it.
+//! counted happens inside [`counted`]; what happens there inside [`memory::aside`] is taken off
+//! again: bringing the input, and the reads, writes and polls of the network in memory. Each bench
+//! is a process of its own, so none depends on what ran before it.
 //!
 //! How it may mislead: an instruction is no nanosecond. A cache miss, a system call, a branch that
 //! is guessed wrong cost more than their count; no kernel is in here. It tells that a path has
