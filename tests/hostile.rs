@@ -184,6 +184,19 @@ fn empty_fragments_cost_their_price() {
             assert_eq!(peer.closed().0, 1009);
         }
     }
+    // Two bytes in each: such a run is joined where it lies.
+    for (fragments, fits) in [(1024, true), (1025, false)] {
+        let mut peer = Peer::open(server.addr(), "/");
+        let mut bytes = frame(TEXT & 0x7f, b"ab");
+        (2..fragments).for_each(|_| bytes.extend(frame(0x00, b"ab")));
+        bytes.extend(frame(0x80, b"ab"));
+        peer.send(&bytes);
+        if fits {
+            assert_eq!(peer.frame(), (TEXT, b"ab".repeat(fragments)));
+        } else {
+            assert_eq!(peer.closed().0, 1009);
+        }
+    }
     // One that never ends holds no more than one that does.
     let mut peer = Peer::open(server.addr(), "/");
     let flood = frame(0x00, b"").repeat(50_000);

@@ -7,6 +7,7 @@ use super::buffer::Buffer;
 use super::gear::Gear;
 use super::input::Input;
 use super::message::{Body, Kind, Message};
+use super::settings::Settings;
 use crate::wire::frame::{Header, MAX_CONTROL, MAX_HEADER, Opcode};
 use crate::wire::mask::Key;
 use crate::wire::utf8::Utf8;
@@ -44,6 +45,22 @@ struct Assembly {
     missing: u64,
     key: Key,
     fin: bool,
+}
+
+/// What a message has cost with a frame of `len` bytes more, if that is within the bound. A frame
+/// costs its payload, and `least` bytes at least.
+#[inline]
+pub(super) fn charge(
+    charged: usize,
+    len: u64,
+    least: usize,
+    settings: &Settings,
+) -> Result<usize, Violation> {
+    let limit = settings.max_message;
+    let too_big = Violation::MessageTooBig { limit };
+    let cost = usize::try_from(len).map_err(|_| too_big)?.max(least);
+    let sum = charged.checked_add(cost).ok_or(too_big)?;
+    if sum > limit { Err(too_big) } else { Ok(sum) }
 }
 
 impl Partial {
@@ -94,16 +111,9 @@ impl Partial {
     /// Adds a further frame to the message.
     pub(super) fn resume(&mut self, header: &Header, gear: &Gear) -> Result<(), Violation> {
         let Some(assembly) = &mut self.assembly else { return Err(Violation::StrayContinuation) };
-        let limit = gear.settings.max_message;
-        let too_big = Violation::MessageTooBig { limit };
         let alone = header.fin && header.opcode != Opcode::Continuation;
         let least = if alone { 0 } else { gear.settings.frame_cost };
-        let cost = usize::try_from(header.len).map_err(|_| too_big)?.max(least);
-        let charged = assembly.charged.checked_add(cost).ok_or(too_big)?;
-        if charged > limit {
-            return Err(too_big);
-        }
-        assembly.charged = charged;
+        assembly.charged = charge(assembly.charged, header.len, least, &gear.settings)?;
         assembly.missing = header.len;
         assembly.key = header.key;
         assembly.fin = header.fin;

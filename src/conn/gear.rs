@@ -64,6 +64,19 @@ impl Gear {
         }
     }
 
+    /// Counts a message that was received whole. Counts of messages wrap: they stand on the path of
+    /// every one, and an overflow that can not be needs no check there.
+    #[inline]
+    pub(super) fn count_received(&mut self) {
+        self.received = self.received.wrapping_add(1);
+    }
+
+    /// Counts `messages` that were sent.
+    #[inline]
+    pub fn count_sent(&mut self, messages: u64) {
+        self.sent = self.sent.wrapping_add(messages);
+    }
+
     /// A fresh unpredictable key (RFC 6455 5.3, 10.3).
     #[inline]
     pub fn key(&mut self) -> Key {

@@ -1,8 +1,13 @@
 //! A fragmented message that stands in one read from its first frame to its last: its payloads are
-//! moved together where they lie, and it is a whole message like any other. What is cut by the end
-//! of a read, or holds a control frame, or is at fault, is left as it came to `assemble`.
+//! moved together where they lie, and it is a whole message like any other.
+//!
+//! Left as it came to `assemble` is what is cut by the end of a read, what is longer than the room
+//! for its answer's header allows, and what has a frame that [`frame::glance`] does not tell: a
+//! control frame, a last one of less than [`GLANCE`] bytes, one at fault. Text is the exception: a
+//! run that is not valid is taken, and the connection fails as it would there.
 
 use super::Conn;
+use super::assemble::charge;
 use super::gear::Gear;
 use super::input::Input;
 use super::message::{Body, Kind, Message};
@@ -25,15 +30,18 @@ impl Conn {
     ) -> Option<Message<'b>> {
         let masked = gear.settings.side.peer_masks();
         let run = run_length(input.rest(), masked, &gear.settings)?;
+        let first = frame::glance(input.rest(), masked)?;
         let at = input.at();
         let frames = input.take(run);
-        let first = frame::glance(frames, masked)?;
         let kind = if first.opcode == Opcode::Text { Kind::Text } else { Kind::Binary };
         let mut utf8 = Utf8::default();
         let (mut from, mut to) = (0, usize::from(first.size));
         let mut valid = Ok(());
         while valid.is_ok() && from < run {
-            let header = frame::glance(&frames[from..], masked)?;
+            let Some(header) = frame::glance(&frames[from..], masked) else {
+                debug_assert!(false, "the run was told by the same glances");
+                return None;
+            };
             let start = from + usize::from(header.size);
             let end = start + header.len as usize;
             let payload = &mut frames[start..end];
@@ -50,39 +58,38 @@ impl Conn {
             return None;
         }
         self.message = gear.now;
-        gear.received = gear.received.wrapping_add(1);
+        gear.count_received();
         let (frame, _) = frames.split_at_mut(to);
         Some(Message { kind, body: Body::InPlace { frame, at, header: usize::from(first.size) } })
     }
 }
 
 /// Bytes of the frames of one message at the start of `bytes`, if all of them are there, one behind
-/// the other, each long enough for a glance, and within the bounds that `assemble` charges by.
+/// the other, the last long enough for a glance, and within the bounds that `assemble` charges by.
 fn run_length(bytes: &[u8], masked: bool, settings: &Settings) -> Option<usize> {
-    let most = settings.max_message.min(LONGEST);
     let (mut end, mut charged) = (0, 0);
     loop {
         let rest = &bytes[end..];
         let header = frame::glance(rest, masked)?;
         let begins = header.opcode != Opcode::Continuation;
-        let len = header.len as usize;
-        let size = usize::from(header.size) + len;
-        charged += len.max(settings.frame_cost);
+        let size = usize::from(header.size) + header.len as usize;
+        charged = charge(charged, header.len, settings.frame_cost, settings).ok()?;
         end += size;
-        if begins != (end == size) || size < GLANCE || size > rest.len() || charged > most {
+        if begins != (end == size) || size > rest.len() {
             return None;
         }
         if header.fin {
-            return Some(end);
+            return (size >= GLANCE && charged <= LONGEST).then_some(end);
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::message::Event;
     use super::super::side::Side;
-    use super::super::tests::{drive, naive};
+    use super::super::tests::drive::{Rig, Seen, settings};
+    use super::super::tests::naive;
+    use super::super::tests::place::first;
     use super::*;
 
     const KEY: Option<[u8; 4]> = Some([1, 2, 3, 4]);
@@ -95,35 +102,48 @@ mod tests {
         pieces.iter().enumerate().flat_map(frame).collect()
     }
 
-    /// Whether the first message in `bytes` lies in the read buffer, and how long it is.
-    fn first(bytes: &mut [u8]) -> Option<(bool, usize)> {
-        let mut rig = drive::Rig::open(drive::settings(Side::Server));
-        let mut input = Input::new(bytes, 0);
-        let event = rig.conn.next(&mut input, &mut rig.gear);
-        let Some(Event::Message(message)) = event else { return None };
-        let found = (matches!(message.body, Body::InPlace { .. }), message.payload().len());
-        message.reclaim(&mut rig.gear.pool);
-        Some(found)
+    fn joined(mut run: Vec<u8>) -> Option<(bool, usize)> {
+        first(settings(Side::Server), &mut run)
     }
 
     #[test]
     fn what_stands_in_one_read_is_joined_there() {
         let long = [b'x'; 300];
-        let mut run = fragments(&[&long, b"cut \xe2\x82", b"\xac in a character"]);
-        assert_eq!(first(&mut run), Some((true, 6 + 300 + 16)));
+        let run = fragments(&[&long, b"cut \xe2\x82", b"\xac in a character"]);
+        assert_eq!(joined(run), Some((true, 6 + 300 + 16)));
+        // All but the last may be shorter than a glance.
+        assert_eq!(joined(fragments(&[b"", b"a", b"bc"])), Some((true, 3)));
+        assert_eq!(joined(fragments(&[b"ab", b"c"])), Some((false, 3)));
     }
 
     #[test]
     fn what_is_longer_than_its_first_header_has_room_for_is_assembled() {
         let piece = vec![b'x'; 40_000];
-        assert_eq!(first(&mut fragments(&[&piece[..9], &piece])), Some((true, 40_009)));
-        assert_eq!(first(&mut fragments(&[&piece, &piece])), Some((false, 80_000)));
+        assert_eq!(joined(fragments(&[&piece[..9], &piece])), Some((true, 40_009)));
+        assert_eq!(joined(fragments(&[&piece, &piece])), Some((false, 80_000)));
+    }
+
+    /// As they would be in pieces: each frame costs 64 bytes at least, and a message its limit at
+    /// most.
+    #[test]
+    fn what_is_joined_is_charged_in_full() {
+        let limited = |bytes: &mut [u8]| {
+            first(Settings { max_message: 4096, ..settings(Side::Server) }, bytes)
+        };
+        assert_eq!(limited(&mut fragments(&[&b"ab"[..]; 64])), Some((true, 128)));
+        assert_eq!(limited(&mut fragments(&[&b"ab"[..]; 65])), None);
+        let piece = [b'x'; 2048];
+        assert_eq!(limited(&mut fragments(&[&piece, &piece])), Some((true, 4096)));
+        assert_eq!(limited(&mut fragments(&[&piece, &piece[1..], b"ab"])), None);
     }
 
     #[test]
     fn what_is_cut_is_assembled() {
-        let mut run = fragments(&[b"first piece", b"second piece"]);
-        let cut = run.len() - 1;
-        assert_eq!(first(&mut run[..cut]), None);
+        let run = fragments(&[b"first piece", b", second piece"]);
+        let mut rig = Rig::open(settings(Side::Server));
+        rig.feed(&run[..run.len() - 1]);
+        assert_eq!(rig.seen, []);
+        rig.feed(&run[run.len() - 1..]);
+        assert_eq!(rig.seen, [Seen::Text(b"first piece, second piece".to_vec())]);
     }
 }

@@ -4,8 +4,15 @@ use std::borrow::Cow;
 use std::cell::Cell;
 use std::rc::Rc;
 
+use super::Conn;
+use super::closing::Phase;
+use super::end::End;
+use super::gear::Gear;
 use super::input::Input;
-use crate::wire::handshake::{AcceptKey, ClientRequest, head_end};
+use super::message::Event;
+use crate::wire::handshake::{
+    AcceptKey, ClientRequest, Refusal, Rejection, check_response, head_end,
+};
 
 /// What a client asks for, the same for many connections.
 #[derive(Clone, Debug, Default)]
@@ -133,6 +140,45 @@ impl Opening {
         let mut head = self.head.take();
         head.truncate(end);
         Ok(Some(Cow::Owned(head)))
+    }
+}
+
+impl Conn {
+    /// The peer's head, once it is all here: the server's App is shown it, the client checks it.
+    pub(super) fn next_head<'b>(
+        &mut self,
+        input: &mut Input<'b>,
+        gear: &mut Gear,
+    ) -> Option<Event<'b>> {
+        let limit = gear.settings.max_head;
+        let Phase::Opening(opening) = &mut self.phase else { return None };
+        match (opening.gather(input, limit), &opening.asked) {
+            (Ok(None), _) => None,
+            (Ok(Some(head)), None) => Some(Event::Head(head)),
+            (Err(_), None) => {
+                self.refuse(&Refusal::HeadTooLarge { limit }, gear);
+                input.discard();
+                None
+            }
+            (Ok(Some(head)), Some(asked)) => {
+                match check_response(&head, &asked.accept, &asked.upgrade.protocols) {
+                    Ok(_) => {
+                        self.opened(gear);
+                        Some(Event::Opened)
+                    }
+                    Err(rejection) => {
+                        self.gone(End::Rejected(rejection));
+                        input.discard();
+                        None
+                    }
+                }
+            }
+            (Err(_), Some(_)) => {
+                self.gone(End::Rejected(Rejection::HeadTooLarge { limit }));
+                input.discard();
+                None
+            }
+        }
     }
 }
 

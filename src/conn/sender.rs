@@ -40,7 +40,7 @@ impl Sender<'_> {
         let open = matches!(self.conn.phase, Phase::Open);
         if open {
             stage_frame(self.gear, fin, opcode, payload);
-            self.gear.sent += u64::from(fin && !opcode.is_control());
+            self.gear.count_sent(u64::from(fin && !opcode.is_control()));
         }
         open
     }
@@ -53,7 +53,7 @@ impl Sender<'_> {
         if !matches!(self.conn.phase, Phase::Open) {
             return false;
         }
-        self.gear.sent = self.gear.sent.wrapping_add(1);
+        self.gear.count_sent(1);
         if message.payload().len() <= COPY_BELOW || self.gear.settings.side == Side::Client {
             stage_frame(self.gear, true, message.kind.opcode(), message.payload());
         } else {

@@ -9,4 +9,5 @@ mod faults;
 mod life;
 pub(super) mod naive;
 mod pair;
+pub(super) mod place;
 mod splits;

@@ -40,7 +40,7 @@ impl<N: Net, S> Core<N, S> {
             }
         }
         kit.flow.wrote(calls, bytes);
-        kit.gear.sent += whole * u64::from(messages);
+        kit.gear.count_sent(whole * u64::from(messages));
     }
 }
 
@@ -60,7 +60,7 @@ impl<N: Net> Kit<N> {
             Admission::Slow => self.flush(id, slot, &[]),
             Admission::Taken => {
                 slot.conn.share(shared, written);
-                self.gear.sent += u64::from(messages);
+                self.gear.count_sent(u64::from(messages));
                 self.watch_writable(id, slot);
                 self.after(id, slot);
             }
