@@ -12,7 +12,7 @@ pub(crate) use counts::Counts;
 use hdrhistogram::Histogram;
 pub use outcome::{Outcome, Phases};
 pub(crate) use seconds::Seconds;
-pub use seconds::Timeline;
+pub use seconds::{Steadiness, Timeline};
 pub use tally::{BroadcastTally, Tally};
 
 /// Longest latency that is told apart, in nanoseconds: 100 s. Longer ones count as this long.

@@ -6,7 +6,7 @@ use super::{Run, Span, Step, errors};
 use crate::cli::Axis;
 use crate::cost::us_per_message;
 use crate::judge::Verdict;
-use crate::measure::{Kind, Latency, Outcome, Summary};
+use crate::measure::{Kind, Summary};
 
 /// Points between nothing and the found load, the found load included.
 const POINTS: u32 = 8;
@@ -68,7 +68,7 @@ pub(super) fn points(steps: &[Step]) -> Vec<Point> {
 
 fn point(step: &Step, run: &Run) -> Point {
     let outcome = &run.outcome;
-    let answered = answered(outcome);
+    let answered = outcome.answered();
     let established = outcome.tally.established;
     let server = outcome.server.as_ref();
     Point {
@@ -84,12 +84,6 @@ fn point(step: &Step, run: &Run) -> Point {
             .and_then(|cost| us_per_message(cost.cpu, outcome.tally.received)),
         bytes_per_connection: server.and_then(|cost| cost.bytes_per_connection(established)),
     }
-}
-
-/// What a user of the target would have waited for.
-fn answered(outcome: &Outcome) -> Option<(Kind, &Latency)> {
-    let mut kinds = [Kind::Response, Kind::Delivery, Kind::Ping].into_iter();
-    kinds.find_map(|kind| Some((kind, outcome.latencies.get(kind)?)))
 }
 
 /// The law that throughput follows, from the points that may be believed.

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::{Latencies, Tally, Timeline};
+use super::{Kind, Latencies, Latency, Steadiness, Tally, Timeline};
 use crate::cost::{GeneratorHealth, ServerCost};
 
 /// A finished run.
@@ -42,6 +42,17 @@ impl Outcome {
         let rate = self.rate_requested?;
         let counted = seconds > 0.0 && self.tally.due > 0;
         Some(if counted { self.tally.due as f64 / seconds } else { rate })
+    }
+
+    /// What a user of the target waited for: `response`, else `delivery`, else `ping`.
+    pub fn answered(&self) -> Option<(Kind, &Latency)> {
+        let mut kinds = [Kind::Response, Kind::Delivery, Kind::Ping].into_iter();
+        kinds.find_map(|kind| Some((kind, self.latencies.get(kind)?)))
+    }
+
+    /// Whether the end of the measured window was like itself; `None` if it was too short to say.
+    pub fn steadiness(&self) -> Option<Steadiness> {
+        self.timeline.steadiness(self.answered()?.0, self.phases.measure)
     }
 
     /// Messages a second that were sent in the measured window, those sent before it left out.

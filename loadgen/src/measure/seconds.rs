@@ -3,10 +3,17 @@
 //! A second holds the replies that came in it. A thread cuts its own recorder at each boundary, and
 //! the run adds up what all threads cut there; what was recorded in all is the sum of the seconds.
 
+use std::time::Duration;
+
 use super::{Counts, Kind, Latencies, Recorder};
 
 /// Most seconds that are kept apart: five minutes. A longer run has windows of 2, 4, 8 s.
 const MOST: usize = 300;
+
+/// Windows at the end that must agree for a steady state.
+const STEADY: usize = 3;
+/// How much they may differ.
+const STEADY_SPREAD: f64 = 0.1;
 
 /// Nanoseconds of the shortest window.
 pub(crate) const SECOND: u64 = 1_000_000_000;
@@ -99,6 +106,21 @@ impl Timeline {
         }
     }
 
+    /// How much the last three whole windows of `measured` differ; `None` with fewer of them, or if
+    /// one of them has no sample of that kind.
+    pub fn steadiness(&self, kind: Kind, measured: Duration) -> Option<Steadiness> {
+        let whole = measured.as_secs().checked_div(self.window_s)? as usize;
+        let last = self.windows.get(whole.checked_sub(STEADY)?..whole)?;
+        let spread = |quantile: f64| {
+            let values = last.iter().map(|window| Some(window.get(kind)?.quantile(quantile)));
+            let values: Option<Vec<u64>> = values.collect();
+            let values = values?;
+            let (low, high) = (*values.iter().min()?, *values.iter().max()?);
+            Some(high as f64 / low.max(1) as f64 - 1.0)
+        };
+        Some(Steadiness { p50_spread: spread(0.5)?, p99_spread: spread(0.99)? })
+    }
+
     fn halve(&mut self) {
         self.window_s *= 2;
         let pairs = self.windows.chunks(2).map(|pair| {
@@ -107,6 +129,22 @@ impl Timeline {
             sum
         });
         self.windows = pairs.collect();
+    }
+}
+
+/// How much percentiles differ from window to window: greatest over least, less 1.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Steadiness {
+    /// Of the medians.
+    pub p50_spread: f64,
+    /// Of the 99th percentiles.
+    pub p99_spread: f64,
+}
+
+impl Steadiness {
+    /// Whether both stay within a tenth.
+    pub fn holds(self) -> bool {
+        self.p50_spread <= STEADY_SPREAD && self.p99_spread <= STEADY_SPREAD
     }
 }
 
@@ -174,6 +212,25 @@ mod tests {
         let mut timeline = Timeline::default();
         timeline.add(seconds);
         assert_eq!((0..3).map(|at| count(&timeline, at)).collect::<Vec<_>>(), [1, 0, 0]);
+    }
+
+    #[test]
+    fn a_steady_end_is_told_from_a_wavering_one() {
+        let steadiness = |times: &[u64], measured: u64| {
+            let windows = times.iter().map(|us| {
+                let mut window = Latencies::default();
+                (0..100).for_each(|_| window.record(Kind::Response, us * 1000));
+                window
+            });
+            let timeline = Timeline { windows: windows.collect(), window_s: 1 };
+            timeline.steadiness(Kind::Response, Duration::from_secs(measured))
+        };
+        // The start may waver, and so may the drain.
+        assert!(steadiness(&[900, 100, 105, 100, 5000], 4).is_some_and(Steadiness::holds));
+        let wavering = steadiness(&[100, 100, 100, 120], 4).unwrap();
+        assert!(!wavering.holds() && (wavering.p50_spread - 0.2).abs() < 0.01, "{wavering:?}");
+        assert_eq!(steadiness(&[100, 100], 2), None);
+        assert_eq!(Timeline::default().steadiness(Kind::Response, Duration::from_secs(9)), None);
     }
 
     #[test]

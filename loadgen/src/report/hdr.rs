@@ -18,10 +18,10 @@ const TICKS: u32 = 5;
 /// The percentiles of what a user of the target would have waited for: `response`, else `delivery`,
 /// else `ping`.
 pub(super) fn percentiles(outcome: &Outcome) -> String {
-    let mut kinds = [Kind::Response, Kind::Delivery, Kind::Ping].into_iter();
-    let found = kinds.find_map(|kind| Some((kind, outcome.latencies.get(kind)?)));
     let mut text = String::new();
-    let Some((kind, latency)) = found else { return "# nothing was answered\n".to_owned() };
+    let Some((kind, latency)) = outcome.answered() else {
+        return "# nothing was answered\n".to_owned();
+    };
     let histogram = latency.histogram();
     let _ = writeln!(text, "# {}, milliseconds", kind.name());
     let _ = writeln!(

@@ -37,6 +37,8 @@ struct Document<'a> {
     integrity: Integrity,
     pings: Pings,
     latency: BTreeMap<&'static str, Summary>,
+    /// How much the last three seconds of the measured window differ; null if it was too short.
+    steady_state: Option<Rest>,
     /// Samples over 100 s, which count as 100 s in `latency`.
     latency_overflow: u64,
     generator: Generator<'a>,
@@ -61,6 +63,15 @@ struct Found<'a> {
     curve: &'a [Point],
     usl: Option<Usl>,
     sizing: &'a [Row],
+}
+
+#[derive(Serialize)]
+struct Rest {
+    /// Whether both spreads are within a tenth.
+    steady: bool,
+    /// Greatest over least, less 1.
+    p50_spread: f64,
+    p99_spread: f64,
 }
 
 #[derive(Serialize)]
@@ -255,6 +266,11 @@ fn document(finished: Finished<'_>) -> Document<'_> {
         integrity: integrity(tally),
         pings: pings(tally),
         latency: Kind::ALL.into_iter().filter_map(latency).collect(),
+        steady_state: outcome.steadiness().map(|steadiness| Rest {
+            steady: steadiness.holds(),
+            p50_spread: steadiness.p50_spread,
+            p99_spread: steadiness.p99_spread,
+        }),
         latency_overflow: outcome.latencies.overflow,
         generator: generator(finished),
         broadcast: tally.broadcast.as_ref().map(|broadcast| Broadcast {

@@ -54,6 +54,18 @@ pub(super) fn lines(
     lines
 }
 
+/// The first percentile of a kind that is marked, and the samples that would unmark it.
+pub(super) fn too_few(latency: &Latency) -> Option<(&'static str, f64)> {
+    let few = |beyond: f64| is_few(latency.count(), beyond);
+    let (name, beyond) = LADDER.into_iter().find(|(_, beyond)| few(*beyond))?;
+    Some((name, ENOUGH_BEYOND / beyond))
+}
+
+fn is_few(count: u64, beyond: f64) -> bool {
+    // Products such as 0.01 x 10,000 may be a little off in binary.
+    count as f64 * beyond + 1e-6 < ENOUGH_BEYOND
+}
+
 fn head() -> Row {
     let [p50, p90, p95, p99, p999, p9999] = LADDER.map(|(name, _)| name.to_owned());
     let name = |text: &str| text.to_owned();
@@ -64,9 +76,7 @@ fn head() -> Row {
 fn row(name: &str, latency: &Latency) -> Row {
     let summary = latency.summary();
     let steps = LADDER.map(|(_, beyond)| {
-        // Products such as 0.01 x 10,000 may be a little off in binary.
-        let few = summary.count as f64 * beyond + 1e-6 < ENOUGH_BEYOND;
-        let mark = if few { "*" } else { "" };
+        let mark = if is_few(summary.count, beyond) { "*" } else { "" };
         format!("{}{mark}", time(latency.quantile(1.0 - beyond)))
     });
     let [p50, p90, p95, p99, p999, p9999] = steps;

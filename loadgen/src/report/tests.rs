@@ -319,6 +319,19 @@ fn the_log_is_read_back_without_a_loss() {
 }
 
 #[test]
+fn the_report_says_how_sure_it_is() {
+    let mut outcome = two_seconds();
+    let report = |outcome: &Outcome| text(&[], outcome, Style::PLAIN);
+    // 1,503 samples in 2 s: 10,000 take 13.3.
+    let text = report(&outcome);
+    assert!(text.contains("p95 of response asks for 2,000 samples: --duration 3s"), "{text}");
+    assert!(!text.contains("steady state"), "two seconds are too short to say: {text}");
+    outcome.phases.measure = Duration::from_secs(3);
+    let text = report(&outcome);
+    assert!(text.contains("no steady state: over the last three windows of 1 s p50"), "{text}");
+}
+
+#[test]
 fn rows_by_second() {
     let text = seconds::csv(&two_seconds());
     let rows: Vec<Vec<&str>> = text.lines().map(|line| line.split(',').collect()).collect();

@@ -57,6 +57,8 @@ pub(super) fn report(finished: Finished<'_>, style: Style) -> String {
     if !latencies.is_empty() {
         page.blank();
         page.lines.extend(latencies);
+        confidence(outcome, &mut page);
+        steady_state(outcome, &mut page);
     }
     errors(outcome, &mut page);
     page.blank();
@@ -66,6 +68,38 @@ pub(super) fn report(finished: Finished<'_>, style: Style) -> String {
         page.line("note", note);
     }
     page.lines.join("\n") + "\n"
+}
+
+/// How long a run would have to last for the first percentile that has too few samples.
+fn confidence(outcome: &Outcome, page: &mut Page) {
+    let Some((kind, latency)) = outcome.answered() else { return };
+    let measured = outcome.phases.measure.as_secs_f64();
+    let Some((percentile, samples)) = table::too_few(latency).filter(|_| measured > 0.0) else {
+        return;
+    };
+    let seconds = (samples * measured / latency.count() as f64).ceil() as u64;
+    let text = format!(
+        "  {percentile} of {} asks for {} samples: --duration {} at this rate",
+        kind.name(),
+        grouped(samples.round() as u64),
+        humantime::format_duration(Duration::from_secs(seconds)).to_string().replace(' ', "")
+    );
+    page.lines.push(page.style.aside(&text));
+}
+
+/// Whether the run had come to rest: percentiles of one that had not depend on its length.
+fn steady_state(outcome: &Outcome, page: &mut Page) {
+    let Some(steadiness) = outcome.steadiness() else { return };
+    let word = if steadiness.holds() { "steady state" } else { "no steady state" };
+    let text = format!(
+        "  {word}: over the last three windows of {} s p50 differs by {:.0} %, p99 by {:.0} %",
+        outcome.timeline.window_s,
+        steadiness.p50_spread * 100.0,
+        steadiness.p99_spread * 100.0
+    );
+    let text =
+        if steadiness.holds() { page.style.aside(&text) } else { page.style.doubtful(&text) };
+    page.lines.push(text);
 }
 
 /// The objectives, each with a mark that k6's users know.
