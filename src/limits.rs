@@ -30,9 +30,9 @@ pub const PONG_QUEUE: usize = 16;
 /// From the last byte heard to the server's ping.
 pub const PING_INTERVAL: Duration = Duration::from_secs(25);
 
-/// Pings a second that the shards of one core begin at most, where nobody asked for an interval: a
-/// ping with its pong takes the server some 10 us, so they stay near a twentieth of the core. Two
-/// cores ping 250,000 connections every 25 s, a million every 100 s.
+/// Pings a second that the shards of one core begin in the mean at most, where nobody asked for an
+/// interval: a ping with its pong takes the server some 10 us, so they stay near a twentieth of the
+/// core. Two cores ping 250,000 connections every 25 s, a million every 100 s.
 pub const PINGS_PER_CORE: u32 = 5_000;
 
 /// From the server's ping to its pong, or any other byte.
@@ -74,10 +74,11 @@ pub const RESERVED_DESCRIPTORS: usize = 100;
 /// slack for the uneven spread of `SO_REUSEPORT`.
 pub const PLANNED_SHARE: f64 = 0.9;
 
-/// Deliveries of broadcasts in one turn. At 2 us each a turn stays near 2 ms, whatever the room.
+/// Places of members that broadcasts walk in one turn, empty ones too. At 2 us for each delivery a
+/// turn stays near 2 ms, whatever the room.
 pub const DELIVERIES_PER_TURN: usize = 1024;
 
-/// Deliveries to one room before the next room has its slice.
+/// Places of one room's members before the next room has its slice.
 pub const DELIVERIES_PER_SLICE: usize = 256;
 
 /// Bytes of broadcasts handed to sockets in one turn: about 2 ms of copying.

@@ -56,7 +56,7 @@ pub struct Options {
     )]
     pub handshake_timeout: Option<String>,
     /// From the last byte heard to the server's ping, or off [default: 25s, and longer with so many
-    /// connections that a core would begin over 5,000 pings a second]
+    /// connections that a core would begin over 5,000 pings a second in the mean]
     #[cfg_attr(feature = "server", arg(long, env = "PLIMSOLL_PING_INTERVAL", value_name = "TIME"))]
     pub ping_interval: Option<String>,
     /// From the server's ping to an answer [default: 8s]

@@ -21,7 +21,7 @@ pub struct Plan {
     pub per_shard: usize,
     /// Bytes held for peers by the whole server at most.
     pub max_buffered: usize,
-    /// Pings that one shard begins in a second at most; `None`: any number.
+    /// Pings that one shard begins in a second in the mean at most; `None`: any number.
     pub pings_per_shard: Option<u32>,
     /// What the log should say: shards that were added for their tables.
     pub note: Option<String>,

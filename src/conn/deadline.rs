@@ -40,6 +40,10 @@ impl Conn {
     /// The clock passed the deadline, or came near it. True if a ping was staged.
     pub fn handle_deadline(&mut self, gear: &mut Gear) -> bool {
         self.deadline_moved = true;
+        if matches!(self.phase, Phase::Open) {
+            // The ping interval may have shrunk since it was set.
+            self.deadline = self.next_check(gear);
+        }
         if gear.now < self.deadline {
             return false;
         }

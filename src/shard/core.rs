@@ -124,6 +124,7 @@ impl<N: Net> Kit<N> {
             Sent::Bytes(n) => n,
             Sent::Blocked => 0,
             Sent::Failed(why) => {
+                self.flow.wrote(1, 0);
                 slot.conn.handle_fault(End::Socket(why));
                 self.gear.stage.clear(&mut self.gear.pool);
                 return;
@@ -150,7 +151,10 @@ impl<N: Net> Kit<N> {
             let written = match sent {
                 Sent::Bytes(n) => n,
                 Sent::Blocked => 0,
-                Sent::Failed(why) => return slot.conn.handle_fault(End::Socket(why)),
+                Sent::Failed(why) => {
+                    self.flow.wrote(1, 0);
+                    return slot.conn.handle_fault(End::Socket(why));
+                }
             };
             slot.conn.paid(written, &mut self.gear);
             self.flow.wrote(1, written as u64);

@@ -84,9 +84,9 @@ counters! {
     pings_in: counter,
     /// Pings sent by the server's own heartbeat
     pings_out: counter,
-    /// Calls of read or readv
+    /// Calls that read a socket, failed ones too
     reads: counter,
-    /// Calls of write or writev
+    /// Calls that write to a socket, failed ones too
     writes: counter,
     /// Turns of the loop, each one wait for readiness
     turns: counter,
@@ -107,7 +107,7 @@ counters! {
 /// What a shard moves, gathered in plain numbers and published once for each turn of the loop.
 #[derive(Debug, Default)]
 pub(super) struct Flow {
-    /// Calls of read or readv.
+    /// Calls that read a socket, failed ones too.
     pub(super) reads: u64,
     /// Bytes read.
     pub(super) bytes_in: u64,
@@ -116,7 +116,7 @@ pub(super) struct Flow {
 }
 
 impl Flow {
-    /// So many calls of write or writev, and the bytes that sockets took.
+    /// So many calls that write, and the bytes that sockets took.
     #[inline]
     pub(super) fn wrote(&mut self, calls: u64, bytes: u64) {
         self.writes += calls;

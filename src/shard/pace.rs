@@ -16,7 +16,8 @@ use super::reactor::Reactor;
 pub struct PingPace {
     /// From the last byte heard to a ping, while the shard has few connections.
     pub interval: Duration,
-    /// Pings that the shard begins in a second at most, if every connection is silent.
+    /// Pings that the shard begins in a second in the mean at most, if every connection is silent.
+    /// Those that came in one tick stay together, and are pinged within one tick.
     pub per_second: u32,
 }
 
@@ -29,8 +30,9 @@ impl PingPace {
 }
 
 impl<N: Net, A: App> Reactor<N, A> {
-    /// Sets the interval for the connections that are open now. Deadlines that were set before it
-    /// come early and are set again: the pace need only be right when one is due.
+    /// Sets the interval for the connections that are open now. A deadline that was set before has
+    /// its wheel's place still and is worked out afresh there: early when the interval grew since,
+    /// late when it shrank, by the wheel's horizon (a minute) at most.
     pub(super) fn pace_pings(&mut self) {
         if let Some(pace) = self.limits.pings {
             let interval = pace.interval_of(self.core.slab.len());

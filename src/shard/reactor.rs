@@ -173,6 +173,7 @@ impl<N: Net, A: App> Reactor<N, A> {
         }
         self.reports = reports;
         self.accept_batch();
+        self.tell_flushed();
         for _ in 0..waiting {
             if let Some(id) = self.core.kit.ready.pop_front()
                 && let Some(mut turn) = self.turn_of(id)
@@ -190,6 +191,7 @@ impl<N: Net, A: App> Reactor<N, A> {
             Command::Run => true,
             Command::Drain => {
                 self.begin_drain();
+                self.tell_flushed();
                 !self.core.slab.is_empty()
             }
             Command::Stop => false,

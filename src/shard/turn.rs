@@ -74,14 +74,15 @@ impl<N: Net, A: App> Turn<'_, N, A> {
 
     /// Its deadline has come.
     pub(super) fn deadline(&mut self) {
+        if self.slot.conn.is_overdue(&self.kit.gear) {
+            // After a stall its bytes may lie in the socket, unreported yet.
+            self.slot.readable = true;
+            self.read();
+        }
         let Self { slot, kit, .. } = self;
+        // The read may have been refused, or have led to a debt.
         if !slot.holds.is_empty() {
             slot.conn.excuse(slot.holds.has(Hold::App), &kit.gear);
-        }
-        if slot.conn.is_overdue(&kit.gear) {
-            // After a stall its bytes may lie in the socket, unreported yet.
-            slot.readable = true;
-            self.read();
         }
         if self.slot.conn.handle_deadline(&mut self.kit.gear) {
             self.cx.counters().pings_out.add(1);
@@ -230,7 +231,8 @@ impl<N: Net, A: App> Turn<'_, N, A> {
     #[inline]
     fn tell_flushed(&mut self) {
         if A::PRECISE {
-            for (_, at) in self.kit.flushed.drain(..) {
+            for (id, at) in self.kit.flushed.drain(..) {
+                debug_assert_eq!(id, self.id, "each phase of the loop tells of its own");
                 if let Some(state) = &mut self.slot.state {
                     self.app.flushed(state, at);
                 }

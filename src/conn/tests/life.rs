@@ -62,6 +62,18 @@ fn a_silent_peer_is_pinged_then_given_up() {
     }
 }
 
+/// A deadline that was set for a longer interval is worked out afresh when it is looked at.
+#[test]
+fn a_ping_interval_that_shrank_counts_at_the_next_look() {
+    let crowd = Settings { ping_interval: Some(seconds(100)), ..settings(Side::Server) };
+    let mut rig = Rig::open(crowd);
+    rig.pass(seconds(60));
+    assert_eq!(rig.sent, []);
+    rig.gear.settings.ping_interval = Some(seconds(25));
+    rig.pass(seconds(1));
+    assert_eq!(rig.sent, [0x89, 0]);
+}
+
 /// Any byte proves life, not the pong alone; and pings go on at their interval.
 #[test]
 fn a_peer_that_answers_stays() {
