@@ -58,8 +58,8 @@ pub struct Config {
     pub handshake_timeout: Duration,
     /// From the last byte heard to the server's ping; `None`: no pings.
     pub ping_interval: Option<Duration>,
-    /// Pings that the shards of one core begin in a second at most: with more connections than that
-    /// allows the interval grows. `None`: never.
+    /// Pings that the shards of one core begin in a second in the mean: with more connections than
+    /// that allows the interval grows. `None`: never.
     pub ping_rate: Option<u32>,
     /// From the server's ping to any byte.
     pub pong_timeout: Duration,

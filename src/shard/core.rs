@@ -21,7 +21,8 @@ pub(super) struct Core<N: Net, S> {
     current: ConnId,
 }
 
-/// What a connection is lent for its turn: all that is not its own.
+/// What a connection is lent for its turn: the gear of [`crate::conn`], which touches no system,
+/// and around it the network, the deadlines and the lists that the loop works through.
 pub(super) struct Kit<N> {
     pub(super) net: N,
     pub(super) gear: Gear,
