@@ -13,7 +13,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 pub use error::ConfigError;
-pub use machine::{Machine, System, Use, reserved_descriptors};
+pub use machine::{Machine, System, Use, kib_line, reserved_descriptors};
 pub use options::Options;
 pub use plan::Plan;
 pub use units::{parse_count, parse_duration, parse_size};

@@ -287,29 +287,33 @@ fn governor(kernel: &Kernel) -> Finding {
 }
 
 fn steal(sample: &Sample) -> Finding {
-    let (name, why) = ("steal", "time that the host gave to others while we wanted to run");
-    let Some(steal) = sample.steal else {
-        return finding(name, State::Unknown, "not readable", why);
-    };
-    let now = format!("{:.1} %", steal * 100.0);
-    if steal < STOLEN {
-        return finding(name, State::Enough, now, why);
-    }
-    let remedy = Some("use a machine of your own, or measure longer".to_owned());
-    Finding { remedy, ..finding(name, State::Doubtful, now, why) }
+    let why = "time that the host gave to others while we wanted to run";
+    let now = |share: f64| format!("{:.1} %", share * 100.0);
+    let remedy = "use a machine of your own, or measure longer";
+    of_all_time("steal", sample.steal.map(|share| (share < STOLEN, now(share))), why, remedy)
 }
 
 fn others(sample: &Sample) -> Finding {
-    let (name, why) = ("other work", "what else runs takes cores from both sides");
-    let Some(busy) = sample.busy else {
-        return finding(name, State::Unknown, "not readable", why);
-    };
-    let now = format!("{:.0} % of all cores", busy * 100.0);
-    if busy < BUSY {
-        return finding(name, State::Enough, now, why);
+    let why = "what else runs takes cores from both sides";
+    let now = |share: f64| format!("{:.0} % of all cores", share * 100.0);
+    let busy = sample.busy.map(|share| (share < BUSY, now(share)));
+    of_all_time("other work", busy, why, "stop it: top shows it")
+}
+
+/// A share of the cores' time: whether it is small enough, and how it reads.
+fn of_all_time(
+    name: &'static str,
+    share: Option<(bool, String)>,
+    why: &str,
+    remedy: &str,
+) -> Finding {
+    match share {
+        None => finding(name, State::Unknown, "not readable", why),
+        Some((true, now)) => finding(name, State::Enough, now, why),
+        Some((false, now)) => {
+            Finding { remedy: Some(remedy.to_owned()), ..finding(name, State::Doubtful, now, why) }
+        }
     }
-    let remedy = Some("stop it: top shows it".to_owned());
-    Finding { remedy, ..finding(name, State::Doubtful, now, why) }
 }
 
 #[cfg(test)]

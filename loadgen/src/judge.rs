@@ -79,14 +79,13 @@ pub fn judge(plan: &Plan, outcome: &Outcome) -> Judgement {
 
 /// Messages left so late that the response time is the generator's own.
 fn late_sends(outcome: &Outcome) -> Option<String> {
-    let p99 = |kind| outcome.latencies.get(kind).map(|latency| latency.quantile(0.99));
     // Not the lag that is reported: what a server did not take is late, but not by our doing.
     let own = Some(&outcome.tally.own_lag).filter(|lag| lag.count() > 0)?;
     let lag = own.quantile(0.99);
     // Broadcasts have no replies, and idle connections nothing but pings: their times count from
     // the intended one too.
-    let kinds = [Kind::Response, Kind::Delivery, Kind::Ping];
-    let (name, answer) = kinds.iter().find_map(|kind| Some((kind.name(), p99(*kind)?)))?;
+    let (kind, answers) = outcome.answered()?;
+    let (name, answer) = (kind.name(), answers.quantile(0.99));
     (lag > LAG_FLOOR_NS && lag as f64 > answer as f64 * LAG_SHARE).then(|| {
         format!(
             "messages left late: the generator's own lag p99 {} is over 1 ms and over a tenth of \

@@ -1,6 +1,8 @@
 //! Whether the machine has the memory that a run's connections need, looked at before the first of
 //! them: a machine that runs out ends some process, seldom the one at fault.
 
+use plimsoll::config::kib_line;
+
 use crate::human::{bytes, grouped};
 
 /// Kernel memory of one established, idle socket, in bytes: 8.2 to 8.4 KB of slab for a pair on
@@ -57,9 +59,7 @@ pub(crate) fn available(limit: Option<u64>) -> Option<u64> {
 
 /// The line `MemAvailable:  8123456 kB`, in bytes.
 fn parse_available(meminfo: &str) -> Option<u64> {
-    let line = meminfo.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
-    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    kib.checked_mul(1024)
+    kib_line(meminfo, "MemAvailable:")
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::cli::quantity::plain;
 use crate::human::{bytes, time};
 use crate::measure::{BroadcastTally, Kind, Outcome, Tally};
 
@@ -224,12 +225,6 @@ impl Stat {
         };
         plain(digits).filter(|p| *p <= 100.0).map(|percent| Self::Quantile(percent / 100.0))
     }
-}
-
-/// Digits and a point: what `inf`, `nan` and `1e9` are not.
-fn plain(digits: &str) -> Option<f64> {
-    let allowed = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit() || b == b'.');
-    allowed.then(|| digits.parse().ok()).flatten()
 }
 
 impl Share {

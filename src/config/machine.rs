@@ -123,6 +123,13 @@ pub fn reserved_descriptors(shards: usize) -> usize {
     limits::RESERVED_DESCRIPTORS.max(2 * shards + OWN)
 }
 
+/// The line `NAME   1234 kB` of a file below `/proc`, in bytes; `name` with its colon.
+pub fn kib_line(text: &str, name: &str) -> Option<u64> {
+    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    kib.checked_mul(1024)
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]

@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::Facts;
+use crate::config::kib_line;
 
 /// Numbers that no shard owns.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -36,9 +37,7 @@ pub(super) fn look(facts: &Facts) -> Process {
 
 /// The line `VmRSS:   1234 kB` of a process's status, in bytes.
 fn resident(status: &str) -> Option<u64> {
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    kib.checked_mul(1024)
+    kib_line(status, "VmRSS:")
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use crate::config::{Machine, System, Use};
+use crate::config::{Machine, System, Use, kib_line};
 use crate::shard::private_tables;
 
 /// Looks, and raises the soft limit of open files to the hard one: it stands low only for programs
@@ -102,9 +102,7 @@ fn group_limits(memberships: &str) -> Vec<String> {
 
 /// The line `MemTotal:  8123456 kB`, in bytes.
 fn total(meminfo: &str) -> Option<u64> {
-    let line = meminfo.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
-    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    kib.checked_mul(1024)
+    kib_line(meminfo, "MemTotal:")
 }
 
 #[cfg(test)]

@@ -23,9 +23,14 @@ fn number(text: &str) -> Option<f64> {
             None => (text, 1.0),
         },
     };
-    // `inf`, `nan`, `1e9` and `+5` are numbers to Rust, and slips of the finger here.
-    let plain = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit() || b == b'.');
-    plain.then(|| digits.parse::<f64>().ok()).flatten().map(|value| value * unit)
+    plain(digits).map(|value| value * unit)
+}
+
+/// Digits and a point. `inf`, `nan`, `1e9` and `+5` are numbers to Rust, and slips of the finger
+/// here.
+pub(crate) fn plain(digits: &str) -> Option<f64> {
+    let allowed = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+    allowed.then(|| digits.parse().ok()).flatten()
 }
 
 /// A whole number from 0 on: `1000`, `100k`, `1.5M`.

@@ -6,6 +6,8 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
+use plimsoll::config::kib_line;
+
 use super::KernelGrowth;
 
 /// One thread at one instant.
@@ -87,12 +89,12 @@ pub(super) fn stat_ticks(text: &str) -> Option<u64> {
 /// pages for each core, and the only one where the process belongs to somebody else.
 pub(super) fn resident_bytes(process: &Path) -> io::Result<u64> {
     if let Ok(text) = fs::read_to_string(process.join("smaps_rollup"))
-        && let Some(bytes) = field(&text, "Rss:").and_then(kib)
+        && let Some(bytes) = kib_line(&text, "Rss:")
     {
         return Ok(bytes);
     }
     let text = fs::read_to_string(process.join("status"))?;
-    field(&text, "VmRSS:").and_then(kib).ok_or_else(|| unreadable("VmRSS"))
+    kib_line(&text, "VmRSS:").ok_or_else(|| unreadable("VmRSS"))
 }
 
 /// Kernel memory of the machine at one instant.
@@ -128,7 +130,7 @@ impl KernelMemory {
                 + number(sockstat6, "TCP6:", "inuse").unwrap_or(0),
             // One figure for both families.
             socket_bytes: number(sockstat, "TCP:", "mem").unwrap_or(0).saturating_mul(page),
-            slab_bytes: field(meminfo, "Slab:").and_then(kib).unwrap_or(0).cast_signed(),
+            slab_bytes: kib_line(meminfo, "Slab:").unwrap_or(0).cast_signed(),
         }
     }
 
@@ -144,11 +146,6 @@ impl KernelMemory {
 /// What follows `key` on the line that begins with it.
 fn field<'a>(text: &'a str, key: &str) -> Option<&'a str> {
     text.lines().find_map(|line| line.strip_prefix(key)).map(str::trim)
-}
-
-/// `123 kB` in bytes.
-fn kib(text: &str) -> Option<u64> {
-    text.strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
 }
 
 /// `0-2,5` as 0, 1, 2, 5.
@@ -217,7 +214,7 @@ mod tests {
         let bytes = resident_bytes(Path::new("/proc/self")).unwrap();
         assert!((100 << 10..10 << 30).contains(&bytes), "{bytes}");
         assert!(cpu_in_ticks(Path::new("/proc/self")).is_ok());
-        assert_eq!(kib("12 kB"), Some(12_288));
-        assert_eq!(kib("12 MB"), None);
+        assert_eq!(kib_line("Rss: 12 kB", "Rss:"), Some(12_288));
+        assert_eq!(kib_line("Rss: 12 MB", "Rss:"), None);
     }
 }
