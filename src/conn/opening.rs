@@ -11,7 +11,7 @@ use super::gear::Gear;
 use super::input::Input;
 use super::message::Event;
 use crate::wire::handshake::{
-    AcceptKey, ClientRequest, Refusal, Rejection, check_response, head_end,
+    AcceptKey, ClientRequest, Refusal, Rejection, begins_like_an_answer, check_response, head_end,
 };
 
 /// What a client asks for, the same for many connections.
@@ -152,6 +152,13 @@ impl Conn {
     ) -> Option<Event<'b>> {
         let limit = gear.settings.max_head;
         let Phase::Opening(opening) = &mut self.phase else { return None };
+        // Whatever else a server says, a TLS alert or a banner, may never end as a head would.
+        let said = opening.head.bytes.iter().chain(input.rest());
+        if opening.asked.is_some() && !begins_like_an_answer(said) {
+            self.gone(End::Rejected(Rejection::NotHttp));
+            input.discard();
+            return None;
+        }
         match (opening.gather(input, limit), &opening.asked) {
             (Ok(None), _) => None,
             (Ok(Some(head)), None) => Some(Event::Head(head)),

@@ -23,7 +23,7 @@ use sha1::{Digest, Sha1};
 pub use offer::{BadRequest, ClientRequest};
 pub use refusal::Refusal;
 pub use request::{Request, parse_request};
-pub use response::{Rejection, Response, check_response};
+pub use response::{Rejection, Response, begins_like_an_answer, check_response};
 
 /// Header fields in one head, at most: the size of the array that holds them.
 pub const MAX_HEADERS: usize = 64;

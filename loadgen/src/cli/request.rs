@@ -73,7 +73,7 @@ pub(super) fn extras(args: &Args) -> Result<RequestExtras, UsageError> {
         && !is_value(origin)
     {
         return refuse(
-            "--origin",
+            format!("--origin '{}'", origin.escape_debug()),
             "a header's value is one line of text",
             "drop control characters",
         );

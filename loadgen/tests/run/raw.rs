@@ -1,5 +1,7 @@
 //! A TCP server that answers upgrade requests as it is told, one thread for each connection.
 
+#![allow(dead_code, reason = "each test program uses a part of it")]
+
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
@@ -11,6 +13,8 @@ use plimsoll::wire::handshake::{head_end, parse_request, write_switching};
 pub(crate) enum Answer {
     /// These bytes instead of a 101.
     Bytes(&'static [u8]),
+    /// A 101, and these bytes behind it.
+    Then(&'static [u8]),
     /// A 101 for the first so many, nothing for the others.
     Only(usize),
     /// A 101, then every 250 ms a pong for the last of the pings that came meanwhile.
@@ -37,6 +41,10 @@ pub(crate) fn serve(answer: Answer) -> SocketAddr {
                 }
                 match answer {
                     Answer::Bytes(bytes) => stream.write_all(bytes).unwrap(),
+                    Answer::Then(bytes) => {
+                        switch(&mut stream, &head);
+                        stream.write_all(bytes).unwrap();
+                    }
                     Answer::Only(few) if number < few => switch(&mut stream, &head),
                     Answer::LastPing => {
                         switch(&mut stream, &head);

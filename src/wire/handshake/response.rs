@@ -139,6 +139,15 @@ fn class_row(hundreds: u16) -> (&'static str, &'static str) {
     }
 }
 
+/// Whether what has come so far may become an HTTP/1 answer: known from the first byte on, where a
+/// head's end may never come. Empty lines in front are passed over, as the parser does.
+pub fn begins_like_an_answer<'b>(bytes: impl Iterator<Item = &'b u8>) -> bool {
+    bytes
+        .skip_while(|byte| matches!(byte, b'\r' | b'\n'))
+        .zip(b"HTTP/1.")
+        .all(|(is, due)| is == due)
+}
+
 /// Checks the server's answer: one whole head, as [`super::head_end`] delimits it.
 ///
 /// `accept` comes from [`super::ClientRequest::write`]; `offered` are the subprotocols of that

@@ -134,3 +134,14 @@ proptest! {
         prop_assert_eq!(head_end(&bytes, 0), naive);
     }
 }
+
+#[test]
+fn what_can_be_no_answer_is_known_at_once() {
+    for may in ["", "H", "HTTP/1.1 101 X\r\n", "\r\n", "\r\nHTTP", "HTTP/1.0"] {
+        assert!(begins_like_an_answer(may.as_bytes().iter()), "{may:?}");
+    }
+    for never in ["\x15\x03\x01", "SSH-2.0", "HTTP/2", "h", " HTTP/1.1", "\r\nX", "GET / HTTP/1.1"]
+    {
+        assert!(!begins_like_an_answer(never.as_bytes().iter()), "{never:?}");
+    }
+}
