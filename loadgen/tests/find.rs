@@ -8,6 +8,7 @@ mod server;
 
 use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use clap::Parser as _;
 use loadgen::cli::{Cli, Command};
@@ -32,13 +33,14 @@ fn steps(answer: &Answer) -> String {
     answer.steps.iter().map(line).collect()
 }
 
-/// A server that answers 2,000 messages a second and no more: that is what is found.
+/// A server that answers 2,000 messages a second and no more: that is what is found. Its answers
+/// take 300 ms besides, so that a busy machine's own delays are small to what is judged.
 #[test]
 fn a_cap_is_found_to_a_tenth() {
-    let server = Server::start(Manner::Cap(2000));
+    let server = Server::start(Manner::Cap(2000, Duration::from_millis(300)));
     let answer = search(&format!(
-        "rate ws://{}/ -c 20 -t 1 --rate 1500 --step 1s --warmup 300ms --drain 300ms \
-         --slo response.p99<50ms,errors<0.1%",
+        "rate ws://{}/ -c 20 -t 1 --rate 1500 --step 1500ms --warmup 500ms --drain 700ms \
+         --slo response.p99<400ms,errors<0.1%",
         server.address
     ))
     .unwrap();
@@ -52,7 +54,8 @@ fn a_cap_is_found_to_a_tenth() {
     assert!(answer.curve.len() >= 8, "{} points", answer.curve.len());
     assert!(answer.curve.windows(2).all(|pair| pair[0].load < pair[1].load));
     let found = answer.curve.iter().find(|point| point.load.to_bits() == low.to_bits()).unwrap();
-    assert!(found.passed && found.latency.unwrap().p99 < 50_000_000);
+    let p99 = found.latency.unwrap().p99;
+    assert!(found.passed && (300_000_000..400_000_000).contains(&p99), "{p99}");
     assert_eq!(answer.standing().unwrap().plan.connections, 20);
     assert!(answer.sizing[0].messages_per_second > 0.0);
 }

@@ -2,11 +2,12 @@
 
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use plimsoll::conn::{End, Message, Side};
+use plimsoll::conn::{End, Kind, Message, Side};
 use plimsoll::limits;
 use plimsoll::shard::{
     App, Command, ConnId, Counters, Cx, Group, Launch, Limits, Net, Peer, Peers, SocketOptions,
@@ -38,8 +39,8 @@ pub(crate) enum Manner {
     Greet,
     /// Reads nothing after the first message.
     Deaf,
-    /// Answers this many messages a second, one after the other.
-    Cap(u32),
+    /// Answers this many messages a second, one after the other, and each so much later.
+    Cap(u32, Duration),
 }
 
 /// A running server. Dropping it stops it.
@@ -52,6 +53,8 @@ pub(crate) struct Echo {
     manner: Manner,
     /// When a capped server is done with the message before.
     free: Instant,
+    /// What a capped server has yet to send, in the order of the times.
+    owed: VecDeque<(Instant, ConnId, Kind, Vec<u8>)>,
     seen: u32,
     kept: Option<(ConnId, Vec<u8>)>,
 }
@@ -88,7 +91,13 @@ impl Server {
             mailbox: 16,
             seed: None,
         };
-        let make = move |_| Echo { manner, free: Instant::now(), seen: 0, kept: None };
+        let make = move |_| Echo {
+            manner,
+            free: Instant::now(),
+            owed: VecDeque::new(),
+            seen: 0,
+            kept: None,
+        };
         let group = Group::spawn(&spec, &launch, make).unwrap();
         let address = group.ready().unwrap().unwrap();
         Self { group: Some(group), address }
@@ -122,7 +131,7 @@ impl App for Echo {
 
     fn open(&mut self, _: &mut Cx<'_, ()>, peer: &mut Peer<'_, ()>) {
         if self.manner == Manner::Greet {
-            peer.tx.send(plimsoll::conn::Kind::Text, b"welcome");
+            peer.tx.send(Kind::Text, b"welcome");
         }
     }
 
@@ -147,13 +156,11 @@ impl App for Echo {
                 peer.tx.send(message.kind(), message.payload());
             }
             Manner::StallAtOnce(time) if self.seen == 1 => std::thread::sleep(time),
-            Manner::Cap(rate) => {
-                // On a grid that may lag a little: a sleep that lasts too long takes nothing from
-                // the next.
-                const SLACK: Duration = Duration::from_millis(10);
-                let earliest = Instant::now().checked_sub(SLACK).unwrap_or(self.free);
-                self.free = self.free.max(earliest) + Duration::from_secs(1) / rate;
-                std::thread::sleep(self.free.saturating_duration_since(Instant::now()));
+            Manner::Cap(rate, delay) => {
+                // By a schedule that the thread's own lateness does not move.
+                self.free = self.free.max(Instant::now()) + Duration::from_secs(1) / rate;
+                let payload = message.payload().to_vec();
+                return self.owed.push_back((self.free + delay, peer.id, message.kind(), payload));
             }
             Manner::Stall(time) if self.seen == 200 => std::thread::sleep(time),
             _ => {}
@@ -170,7 +177,16 @@ impl App for Echo {
     fn mail<N: Net>(&mut self, _: &mut Cx<'_, ()>, _: &mut Peers<'_, N, ()>, (): ()) {}
 
     fn next_deadline(&self) -> Option<Instant> {
-        None
+        self.owed.front().map(|owed| owed.0)
+    }
+
+    fn timer<N: Net>(&mut self, cx: &mut Cx<'_, ()>, peers: &mut Peers<'_, N, ()>) {
+        while let Some((_, to, kind, payload)) = self.owed.pop_front_if(|owed| owed.0 <= cx.now()) {
+            // Who is gone gets nothing.
+            if let Some(mut peer) = peers.get(to) {
+                peer.tx.send(kind, &payload);
+            }
+        }
     }
 
     fn finish(self) {}
