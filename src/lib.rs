@@ -8,6 +8,7 @@
 //! shard/             one pinned thread: one poll, one slab, one read buffer
 //! conn/              one connection as a state machine without I/O; time is an argument
 //! wire/              bytes <-> meaning: frames, masks, UTF-8, heads, close codes
+//! auth, calls        leaves: who may, by token; what the admin plane may ask of the hub
 //! config, limits     leaves: what was asked for, and every bound with its reason
 //! ```
 //!
@@ -24,6 +25,8 @@
 //!
 //! No TLS, no permessage-deflate and no async runtime on the data plane.
 
+pub mod auth;
+pub mod calls;
 pub mod config;
 pub mod conn;
 #[cfg(all(feature = "server", not(loom)))]

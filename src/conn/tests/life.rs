@@ -68,7 +68,7 @@ fn a_ping_interval_that_shrank_counts_at_the_next_look() {
     let crowd = Settings { ping_interval: Some(seconds(100)), ..settings(Side::Server) };
     let mut rig = Rig::open(crowd);
     rig.pass(seconds(60));
-    assert_eq!(rig.sent, []);
+    assert!(rig.sent.is_empty());
     rig.gear.settings.ping_interval = Some(seconds(25));
     rig.pass(seconds(1));
     assert_eq!(rig.sent, [0x89, 0]);
