@@ -1,11 +1,17 @@
-//! The command line. It reads flags and hands back a [`Plan`]; it opens nothing and prints nothing.
+//! The command line. It reads flags and hands back a [`Plan`]; it opens nothing but the files that
+//! flags name as input, and prints nothing.
 
 mod check;
 mod command;
+mod fragments;
+mod heartbeat;
+mod input;
 mod outputs;
+pub mod pattern;
 pub mod plan;
 pub mod quantity;
 mod request;
+pub mod sizes;
 mod usage;
 
 use std::net::IpAddr;
@@ -17,8 +23,9 @@ use clap::Parser;
 use crate::slo::Slo;
 pub use command::{Axis, Cli, Command, DoctorArgs, Find, FindArgs};
 pub use plan::Plan;
-use plan::{Arrival, HeartbeatKind, SizeRange};
+use plan::{Arrival, HeartbeatKind, HeartbeatPhase};
 use quantity::{OrAuto, OrOff};
+use sizes::Sizes;
 pub use usage::UsageError;
 
 /// Puts a WebSocket server under load and measures its latency, open loop or closed.
@@ -86,17 +93,27 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub seed: u64,
 
-    /// Time between the pings of one connection, spread over all of them
+    /// Time between the pings of one connection
     #[arg(long, value_name = "TIME|off", default_value = "30s",
         value_parser = quantity::duration_or_off)]
     pub heartbeat: OrOff<Duration>,
     /// Protocol pings, or text messages as a browser's script sends them [default: ping]
     #[arg(long, value_enum)]
     pub heartbeat_kind: Option<HeartbeatKind>,
+    /// How the connections' heartbeats lie to each other [default: spread]
+    #[arg(long, value_enum)]
+    pub heartbeat_phase: Option<HeartbeatPhase>,
+    /// What text heartbeats say [default: a number, by which the reply is found]
+    #[arg(long, value_name = "BODY", allow_hyphen_values = true)]
+    pub heartbeat_text: Option<String>,
+    /// The text message that answers such a heartbeat [default: the same]
+    #[arg(long, value_name = "BODY", allow_hyphen_values = true)]
+    pub heartbeat_reply: Option<String>,
 
-    /// Payload bytes of a message, or a range such as 64..4096 [default: 125]
-    #[arg(long, value_name = "BYTES", value_parser = quantity::size)]
-    pub size: Option<SizeRange>,
+    /// Payload bytes of a message: 128, 64..4096, `64:90%,4KiB:10%`, normal:MEAN:SD, exp:MEAN,
+    /// lognormal:MEDIAN:SIGMA, the last three also with :MIN..MAX behind them [default: 125]
+    #[arg(long, value_name = "BYTES", value_parser = sizes::size)]
+    pub size: Option<Sizes>,
     /// Send text messages
     #[arg(long, conflicts_with = "binary")]
     pub text: bool,
@@ -122,6 +139,10 @@ pub struct Args {
     /// Further field of the upgrade request
     #[arg(short = 'H', long = "header", value_name = "NAME: VALUE")]
     pub headers: Vec<String>,
+    /// Cookie to send. Its value, like a header's, may hold {connection}, the connection's number,
+    /// as the URL's path may, and {line:FILE}, its line of a file
+    #[arg(long = "cookie", value_name = "NAME=VALUE")]
+    pub cookies: Vec<String>,
     /// Subprotocol to offer; several in order of preference
     #[arg(long, value_name = "NAME")]
     pub subprotocol: Vec<String>,

@@ -9,7 +9,8 @@
 //! run           threads, phases, the embedded server; interrupt: Ctrl-C
 //! workload      the client's App on a shard
 //! schedule      when each message is due; inflight: what is not answered yet
-//! payload heard what a message carries; what a subscriber heard of each publisher
+//! payload draw  what a message carries, and how long it is
+//! heard         what a subscriber heard of each publisher
 //! target sources the server's address, ours; shards: threads for the descriptors
 //! measure cost  histograms and tallies of a thread; CPU and memory of both sides
 //! cli           arguments -> a Plan without contradictions
@@ -26,6 +27,7 @@
 pub mod cli;
 pub mod cost;
 pub mod doctor;
+mod draw;
 pub mod find;
 mod heard;
 pub mod human;

@@ -6,7 +6,9 @@
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 
-use crate::cli::plan::{PayloadKind, SizeRange};
+use crate::cli::plan::PayloadKind;
+use crate::cli::sizes::Sizes;
+use crate::draw::Draw;
 use crate::schedule::Nanos;
 
 /// First byte of every stamp.
@@ -57,39 +59,37 @@ pub(crate) struct Stamp {
 #[derive(Clone, Debug)]
 pub(crate) struct Payloads {
     kind: PayloadKind,
-    size: SizeRange,
+    sizes: Draw,
     seed: u64,
     stamp: usize,
+    stamped: bool,
     filler: Box<[u8]>,
 }
 
 impl Payloads {
     /// `timed` puts the publish time into each stamp.
-    pub(crate) fn new(kind: PayloadKind, size: SizeRange, seed: u64, timed: bool) -> Self {
+    pub(crate) fn new(kind: PayloadKind, size: &Sizes, seed: u64, timed: bool) -> Self {
         let mut filler = vec![0; FILLER].into_boxed_slice();
         StdRng::seed_from_u64(seed).fill_bytes(&mut filler);
         if kind == PayloadKind::Text {
             // Printable ASCII: valid UTF-8 wherever a fragment ends.
             filler.iter_mut().for_each(|byte| *byte = DIGITS[usize::from(*byte & 63)]);
         }
-        Self { kind, size, seed, stamp: stamp_bytes(kind, timed), filler }
+        let stamp = stamp_bytes(kind, timed);
+        let (sizes, stamped) = (Draw::new(size), size.min >= stamp);
+        Self { kind, sizes, seed, stamp, stamped, filler }
     }
 
     /// Whether every message is long enough for a stamp. If not, payloads are opaque, and a reply
     /// is paired with the oldest message of its connection.
     pub(crate) fn stamped(&self) -> bool {
-        self.size.min >= self.stamp
+        self.stamped
     }
 
     /// Payload bytes of a message.
     #[inline]
     pub(crate) fn len(&self, connection: u32, sequence: u32) -> usize {
-        if self.size.min == self.size.max {
-            return self.size.min;
-        }
-        let span = (self.size.max - self.size.min + 1) as u128;
-        let draw = u128::from(mix(self.seed ^ 1, connection, sequence));
-        self.size.min + ((draw * span) >> 64) as usize
+        self.sizes.at(|| mix(self.seed ^ 1, connection, sequence))
     }
 
     /// Writes the payload of a message into `out`, replacing what is there.
@@ -97,7 +97,7 @@ impl Payloads {
     pub(crate) fn write(&self, stamp: Stamp, out: &mut Vec<u8>) {
         out.clear();
         let len = self.len(stamp.connection, stamp.sequence);
-        if self.stamped() {
+        if self.stamped {
             let mut head = [0; LONGEST];
             out.extend_from_slice(self.encode(stamp, &mut head));
         }
@@ -129,7 +129,7 @@ impl Payloads {
             return false;
         }
         let mut rest = payload;
-        if self.stamped() {
+        if self.stamped {
             let mut head = [0; LONGEST];
             let Some(after) = rest.strip_prefix(self.encode(stamp, &mut head)) else {
                 return false;
@@ -245,7 +245,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn payloads(kind: PayloadKind, min: usize, max: usize, timed: bool) -> Payloads {
-        Payloads::new(kind, SizeRange { min, max }, 7, timed)
+        Payloads::new(kind, &Sizes::even(min, max), 7, timed)
     }
 
     #[test]

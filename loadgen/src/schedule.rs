@@ -112,12 +112,6 @@ impl Rotor {
         };
     }
 
-    /// The connections of this shard, each with the time of its first turn.
-    pub(crate) fn first_turns(&self) -> impl Iterator<Item = (u32, Nanos)> {
-        let time = |turn: u32| self.start.saturating_add(self.gap.at(u64::from(turn)));
-        self.turns.iter().map(move |&(turn, local)| (local, time(turn)))
-    }
-
     fn take(&mut self) -> Due {
         let due = Due { intended: self.due, local: self.turns[self.next].1 };
         self.next += 1;
@@ -126,6 +120,33 @@ impl Rotor {
             self.base += self.round;
         }
         self.aim();
+        due
+    }
+}
+
+/// Everybody at once, once an interval.
+#[derive(Debug)]
+pub(crate) struct Volley {
+    members: Box<[u32]>,
+    next: usize,
+    interval: Nanos,
+    due: Nanos,
+}
+
+impl Volley {
+    /// `members` are this shard's connections; the first volley is at `start`.
+    pub(crate) fn new(start: Nanos, interval: Duration, members: &[u32]) -> Self {
+        let interval = u64::try_from(interval.as_nanos()).unwrap_or(u64::MAX).max(1);
+        let due = if members.is_empty() { u64::MAX } else { start };
+        Self { members: members.into(), next: 0, interval, due }
+    }
+
+    fn take(&mut self) -> Due {
+        let due = Due { intended: self.due, local: self.members[self.next] };
+        self.next += 1;
+        if self.next == self.members.len() {
+            (self.next, self.due) = (0, self.due.saturating_add(self.interval));
+        }
         due
     }
 }
@@ -190,6 +211,8 @@ pub(crate) enum Schedule {
     Uniform(Rotor),
     /// Exponential gaps.
     Poisson(Box<Poisson>),
+    /// All at once.
+    Volley(Volley),
 }
 
 impl Schedule {
@@ -205,6 +228,21 @@ impl Schedule {
             Self::Never => u64::MAX,
             Self::Uniform(rotor) => rotor.due,
             Self::Poisson(poisson) => poisson.due,
+            Self::Volley(volley) => volley.due,
+        }
+    }
+
+    /// The connections of this shard, each with the time of its first turn. Random ones have none.
+    pub(crate) fn first_turns(&self) -> Vec<(u32, Nanos)> {
+        match self {
+            Self::Never | Self::Poisson(_) => Vec::new(),
+            Self::Uniform(rotor) => {
+                let time = |turn: u32| rotor.start.saturating_add(rotor.gap.at(u64::from(turn)));
+                rotor.turns.iter().map(|&(turn, local)| (local, time(turn))).collect()
+            }
+            Self::Volley(volley) => {
+                volley.members.iter().map(|&local| (local, volley.due)).collect()
+            }
         }
     }
 
@@ -219,6 +257,7 @@ impl Schedule {
             Self::Never => None,
             Self::Uniform(rotor) => Some(rotor.take()),
             Self::Poisson(poisson) => Some(poisson.take()),
+            Self::Volley(volley) => Some(volley.take()),
         }
     }
 }
@@ -290,10 +329,22 @@ mod tests {
     fn first_turns_are_what_is_taken_first() {
         let members = [7, 2, 9];
         let rotor = Rotor::new(SECOND, Gap::per_second(10.0), &[2, 3], 1, &members);
-        let told: Vec<_> = rotor.first_turns().collect();
         let mut schedule = Schedule::Uniform(rotor);
+        let told = schedule.first_turns();
         let taken = (0..3).map(|_| schedule.take(u64::MAX, u64::MAX).unwrap());
         assert_eq!(told, taken.map(|due| (due.local, due.intended)).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_volley_is_everybody_at_once() {
+        let interval = Duration::from_secs(3);
+        let mut schedule = Schedule::Volley(Volley::new(SECOND, interval, &[4, 2]));
+        assert_eq!(schedule.first_turns(), [(4, SECOND), (2, SECOND)]);
+        let taken = std::iter::from_fn(|| schedule.take(u64::MAX, 7 * SECOND));
+        let taken: Vec<_> = taken.map(|due| (due.intended / SECOND, due.local)).collect();
+        assert_eq!(taken, [(1, 4), (1, 2), (4, 4), (4, 2)]);
+        let mut nobody = Schedule::Volley(Volley::new(0, interval, &[]));
+        assert_eq!((nobody.next(), nobody.take(u64::MAX - 1, u64::MAX)), (u64::MAX, None));
     }
 
     /// A sender that stalls for five seconds finds every send it missed at its own time.

@@ -3,15 +3,13 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::plan::{
-    Arrival, Fragmentation, Heartbeat, HeartbeatKind, Mode, Pace, PayloadKind, Plan, Rooms,
-    STAMP_BYTES, SizeRange, Sources, Target,
-};
+use super::plan::{Arrival, Mode, Pace, PayloadKind, Plan, Rooms, STAMP_BYTES, Sources, Target};
+use super::sizes::Sizes;
 use super::usage::{UsageError, refuse};
-use super::{Args, ModeName, outputs, request};
+use super::{Args, ModeName, fragments, heartbeat, outputs, request};
 use crate::heard::Heard;
-use crate::human::{bytes, decimal};
-use crate::payload::{BEAT_BYTES, stamp_bytes};
+use crate::human::bytes;
+use crate::payload::stamp_bytes;
 
 /// Connections when nothing says how many.
 const CONNECTIONS: u32 = 1000;
@@ -37,7 +35,10 @@ pub(super) fn plan(args: &Args) -> Result<Plan, UsageError> {
         refuse_messages(args)?;
     }
     let pace = pace(args, mode, connections)?;
-    let size = args.size.unwrap_or(SizeRange { min: SIZE, max: SIZE });
+    let size = args.size.clone().unwrap_or(Sizes::even(SIZE, SIZE));
+    stamped(args, mode, &size)?;
+    let heartbeat = heartbeat::heartbeat(args, &size)?;
+    let fragmentation = fragments::fragmentation(args, &size, pace, senders(mode, connections))?;
     Ok(Plan {
         sources: sources(args, &target)?,
         target,
@@ -52,10 +53,11 @@ pub(super) fn plan(args: &Args) -> Result<Plan, UsageError> {
         seed: args.seed,
         mode,
         pace,
-        heartbeat: heartbeat(args, size)?,
-        size: stamped(args, mode, size)?,
+        heartbeat,
+        heartbeat_words: heartbeat::words(args)?,
+        size,
         payload: if args.text { PayloadKind::Text } else { PayloadKind::Binary },
-        fragmentation: fragmentation(args, size, pace, senders(mode, connections))?,
+        fragmentation,
         verify: args.verify,
         request: request::extras(args)?,
         slo: args.slo.clone(),
@@ -65,7 +67,7 @@ pub(super) fn plan(args: &Args) -> Result<Plan, UsageError> {
     })
 }
 
-fn duration(args: &Args) -> Duration {
+pub(super) fn duration(args: &Args) -> Duration {
     args.duration.unwrap_or(DURATION)
 }
 
@@ -237,45 +239,15 @@ fn pace(args: &Args, mode: Mode, connections: u32) -> Result<Pace, UsageError> {
     }
 }
 
-fn heartbeat(args: &Args, size: SizeRange) -> Result<Option<Heartbeat>, UsageError> {
-    let kind = args.heartbeat_kind.unwrap_or(HeartbeatKind::Ping);
-    let Some(interval) = args.heartbeat.0 else {
-        return match args.heartbeat_kind {
-            None => Ok(None),
-            Some(_) => refuse(
-                "--heartbeat-kind with --heartbeat off",
-                "there is no heartbeat to have a kind",
-                "drop one of them",
-            ),
-        };
-    };
-    if kind == HeartbeatKind::Text && args.mode == ModeName::Broadcast {
-        return refuse(
-            "--heartbeat-kind text with --mode broadcast",
-            "the server would deliver each heartbeat to the whole room",
-            "use --heartbeat-kind ping",
-        );
-    }
-    let echoed = args.mode == ModeName::Echo && args.text;
-    if kind == HeartbeatKind::Text && echoed && size.min < BEAT_BYTES {
-        return refuse(
-            format!("--heartbeat-kind text with --text --size {size}"),
-            "a text message without room for its number cannot be told from a heartbeat",
-            format!("use --size {BEAT_BYTES} or more, --binary or --heartbeat-kind ping"),
-        );
-    }
-    Ok(Some(Heartbeat { interval, kind }))
-}
-
 /// Whether messages are long enough for what must be found in their replies.
-fn stamped(args: &Args, mode: Mode, size: SizeRange) -> Result<SizeRange, UsageError> {
+fn stamped(args: &Args, mode: Mode, size: &Sizes) -> Result<(), UsageError> {
     let why = match mode {
         Mode::Broadcast(_) => "deliveries are counted by the publisher and number in the payload",
         _ if args.verify => "replies are verified by the connection and number in the payload",
         _ if args.pipeline.is_some_and(|n| n > 1) && size.min != size.max => {
             "replies of several sizes are told apart by the number in the payload"
         }
-        _ => return Ok(size),
+        _ => return Ok(()),
     };
     let payload = if args.text { PayloadKind::Text } else { PayloadKind::Binary };
     let timed = matches!(mode, Mode::Broadcast(_));
@@ -283,61 +255,7 @@ fn stamped(args: &Args, mode: Mode, size: SizeRange) -> Result<SizeRange, UsageE
     if size.min < least {
         return refuse(format!("--size {size}"), why, format!("use --size {least} or more"));
     }
-    Ok(size)
-}
-
-fn fragmentation(
-    args: &Args,
-    size: SizeRange,
-    pace: Pace,
-    senders: u32,
-) -> Result<Fragmentation, UsageError> {
-    let fragments = args.fragments.unwrap_or(1);
-    if fragments < 2 {
-        let flags = [
-            ("--fragment-gap", args.fragment_gap.is_some()),
-            ("--interleave-ping", args.interleave_ping),
-        ];
-        if let Some((flag, _)) = flags.iter().find(|(_, given)| *given) {
-            return refuse(
-                *flag,
-                "a message in one frame has nothing between its frames",
-                "add --fragments 2 or more",
-            );
-        }
-    }
-    if fragments as usize > size.min.max(1) {
-        return refuse(
-            format!("--fragments {fragments} with --size {size}"),
-            "each frame of a message carries one byte at least",
-            "ask for fewer fragments or longer messages",
-        );
-    }
-    let gap = args.fragment_gap.unwrap_or(Duration::ZERO);
-    if gap.saturating_mul(fragments - 1) > duration(args) {
-        return refuse(
-            format!("--fragment-gap {}", humantime::format_duration(gap)),
-            format!(
-                "one message of {fragments} fragments would outlast the {} measured",
-                humantime::format_duration(duration(args))
-            ),
-            "use a shorter gap or a longer --duration",
-        );
-    }
-    let fragmentation = Fragmentation { fragments, gap, interleave_ping: args.interleave_ping };
-    let lasts = fragmentation.lasts().as_secs_f64();
-    match pace {
-        // Messages would queue up for ever: fragments of two must not mingle (RFC 6455 5.4).
-        Pace::Open { rate, .. } if rate / f64::from(senders.max(1)) * lasts >= 1.0 => refuse(
-            format!("--fragments {fragments} --fragment-gap {}", humantime::format_duration(gap)),
-            format!(
-                "one message lasts {lasts} s, and each connection sends {} a second",
-                decimal(rate / f64::from(senders.max(1)))
-            ),
-            "use a shorter gap, fewer fragments, a lower rate or more connections",
-        ),
-        _ => Ok(fragmentation),
-    }
+    Ok(())
 }
 
 fn sources(args: &Args, target: &Target) -> Result<Sources, UsageError> {

@@ -5,6 +5,8 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use super::pattern::Pattern;
+use super::sizes::Sizes;
 use crate::slo::Slo;
 
 /// Payload bytes that hold the connection's id and the message's sequence number, in binary and in
@@ -40,8 +42,10 @@ pub struct Plan {
     pub pace: Pace,
     /// Pings of every connection.
     pub heartbeat: Option<Heartbeat>,
+    /// What text heartbeats say; `None` lets them carry their number.
+    pub heartbeat_words: Option<HeartbeatWords>,
     /// Payload bytes of a message.
-    pub size: SizeRange,
+    pub size: Sizes,
     /// Text or binary.
     pub payload: PayloadKind,
     /// Frames of one message, and what stands between them.
@@ -81,7 +85,7 @@ pub struct Endpoint {
     pub host: String,
     /// 1-65535.
     pub port: u16,
-    /// Path and query, beginning with `/`.
+    /// Path and query, beginning with `/`; `{connection}` in it is each connection's number.
     pub path: String,
 }
 
@@ -150,13 +154,34 @@ pub enum Arrival {
     Poisson,
 }
 
-/// Pings of every connection, spread over the interval.
+/// Pings of every connection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Heartbeat {
     /// From one ping of a connection to its next.
     pub interval: Duration,
     /// What a ping is.
     pub kind: HeartbeatKind,
+    /// How the connections' pings lie to each other.
+    pub phase: HeartbeatPhase,
+}
+
+/// How the heartbeats of all connections lie to each other.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
+pub enum HeartbeatPhase {
+    /// Evenly over the interval, as those of users who came one by one.
+    Spread,
+    /// All at once each interval, as after an outage: the first time when the window begins.
+    Sync,
+}
+
+/// A text heartbeat of the user's own. Neither body nor reply carries a number, so the oldest
+/// heartbeat of its connection is the one that a reply answers.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct HeartbeatWords {
+    /// What is sent.
+    pub body: String,
+    /// The text message that answers it.
+    pub reply: String,
 }
 
 /// What a heartbeat is.
@@ -166,25 +191,6 @@ pub enum HeartbeatKind {
     Ping,
     /// A text message, answered by its echo: what a browser's script can send.
     Text,
-}
-
-/// Payload bytes of one message: each size in the range is equally likely.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct SizeRange {
-    /// Smallest, in bytes.
-    pub min: usize,
-    /// Largest, in bytes, not under `min`.
-    pub max: usize,
-}
-
-impl fmt::Display for SizeRange {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.min == self.max {
-            write!(f, "{}", self.min)
-        } else {
-            write!(f, "{}..{}", self.min, self.max)
-        }
-    }
 }
 
 /// Type of the messages.
@@ -227,7 +233,7 @@ pub enum Sources {
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct RequestExtras {
     /// Further header fields, in order.
-    pub headers: Vec<(String, String)>,
+    pub headers: Vec<(String, Pattern)>,
     /// `Sec-WebSocket-Protocol`, in order of preference.
     pub subprotocols: Vec<String>,
     /// `Origin`.
@@ -277,7 +283,19 @@ pub enum Place {
     File(PathBuf),
 }
 
+/// The placeholder in a URL for the connection's number.
+pub(super) const CONNECTION: &str = "{connection}";
+
 impl Plan {
+    /// Whether connections ask with requests of their own.
+    pub(crate) fn is_personal(&self) -> bool {
+        let path = match &self.target {
+            Target::Embedded { .. } => false,
+            Target::Url(endpoint) => endpoint.path.contains(CONNECTION),
+        };
+        path || self.request.headers.iter().any(|(_, value)| value.is_personal())
+    }
+
     /// The path that connection `index` asks for. Rooms lie under the URL's path, or under
     /// `/broadcast` when the URL names none.
     pub fn path(&self, index: u32) -> String {
@@ -285,6 +303,7 @@ impl Plan {
             Target::Embedded { .. } => "/",
             Target::Url(endpoint) => &endpoint.path,
         };
+        let given = &*given.replace(CONNECTION, &index.to_string());
         let Mode::Broadcast(rooms) = self.mode else { return given.to_owned() };
         let (path, query) = given.split_at(given.find('?').unwrap_or(given.len()));
         let path = if path == "/" { "/broadcast" } else { path.trim_end_matches('/') };

@@ -3,8 +3,6 @@
 
 use std::time::Duration;
 
-use super::plan::SizeRange;
-
 /// Longest payload a message may have, in bytes.
 pub const MAX_SIZE: usize = 64 << 20;
 
@@ -132,7 +130,7 @@ pub fn duration_or_off(text: &str) -> Result<OrOff<Duration>, String> {
 }
 
 /// Bytes: `125`, `4KiB`, `1MiB`.
-fn bytes(text: &str) -> Result<usize, String> {
+pub(super) fn bytes(text: &str) -> Result<usize, String> {
     let (digits, unit) = match text.strip_suffix("KiB") {
         Some(digits) => (digits, 1 << 10),
         None => match text.strip_suffix("MiB") {
@@ -148,14 +146,4 @@ fn bytes(text: &str) -> Result<usize, String> {
         Some(value) if value <= MAX_SIZE => Ok(value),
         _ => Err(format!("over the limit of {} MiB for one message", MAX_SIZE >> 20)),
     }
-}
-
-/// One size, or an inclusive range: `128`, `64..4096`.
-pub fn size(text: &str) -> Result<SizeRange, String> {
-    let (min, max) = text.split_once("..").unwrap_or((text, text));
-    let range = SizeRange { min: bytes(min)?, max: bytes(max)? };
-    if range.min > range.max {
-        return Err("the range is upside down: write the smaller size first".to_owned());
-    }
-    Ok(range)
 }

@@ -1,7 +1,8 @@
 //! What the upgrade request is made from: the URL, further header fields, subprotocols, the origin.
 
 use super::Args;
-use super::plan::{Endpoint, RequestExtras};
+use super::pattern::{Part, parts, unknown};
+use super::plan::{CONNECTION, Endpoint, Pattern, RequestExtras};
 use super::usage::{UsageError, refuse};
 
 /// A URL by RFC 6455 3.
@@ -46,6 +47,16 @@ pub(super) fn endpoint(text: &str) -> Result<Endpoint, UsageError> {
         Some(query) => format!("{}?{query}", url.path()),
         None => url.path().to_owned(),
     };
+    for part in parts(text) {
+        if let Part::Placeholder { name, argument } = part
+            && (name != "connection" || argument.is_some())
+        {
+            return unknown(format!("URL '{}'", text.escape_debug()), name, CONNECTION);
+        }
+    }
+    // Braces of a path are percent-encoded; those of the placeholder are none of the URL's.
+    let path =
+        if text.contains(CONNECTION) { path.replace("%7Bconnection%7D", CONNECTION) } else { path };
     let host = match host {
         url::Host::Ipv6(address) => address.to_string(),
         host => host.to_string(),
@@ -55,7 +66,9 @@ pub(super) fn endpoint(text: &str) -> Result<Endpoint, UsageError> {
 
 /// Everything beside the handshake's own fields.
 pub(super) fn extras(args: &Args) -> Result<RequestExtras, UsageError> {
-    let headers = args.headers.iter().map(|text| header(text)).collect::<Result<_, _>>()?;
+    let headers = args.headers.iter().map(|text| header(text));
+    let mut headers = headers.collect::<Result<Vec<_>, _>>()?;
+    headers.extend(cookies(args)?);
     for (at, protocol) in args.subprotocol.iter().enumerate() {
         let input = format!("--subprotocol '{protocol}'");
         if !is_token(protocol) {
@@ -97,7 +110,7 @@ const OWN_FIELDS: [(&str, &str); 8] = [
     ("origin", "use --origin"),
 ];
 
-fn header(text: &str) -> Result<(String, String), UsageError> {
+fn header(text: &str) -> Result<(String, Pattern), UsageError> {
     let input = format!("-H '{}'", text.escape_debug());
     let Some((name, value)) = text.split_once(':') else {
         return refuse(input, "a header has a name, a colon and a value", "write -H 'NAME: VALUE'");
@@ -106,13 +119,47 @@ fn header(text: &str) -> Result<(String, String), UsageError> {
     if !is_token(name) {
         return refuse(input, "the name is not a token (RFC 9110 5.1)", "write -H 'NAME: VALUE'");
     }
-    if !is_value(value) {
+    let pattern = Pattern::parse("-H", value)?;
+    if !pattern.texts().all(is_value) {
         return refuse(input, "a header's value is one line of text", "drop control characters");
     }
     match OWN_FIELDS.iter().find(|(own, _)| name.eq_ignore_ascii_case(own)) {
         Some((_, remedy)) => refuse(input, "the handshake writes this field itself", *remedy),
-        None => Ok((name.to_owned(), value.to_owned())),
+        None => Ok((name.to_owned(), pattern)),
     }
+}
+
+/// All cookies in one field (RFC 6265 5.4).
+fn cookies(args: &Args) -> Result<Option<(String, Pattern)>, UsageError> {
+    let Some(first) = args.cookies.first() else { return Ok(None) };
+    if args.headers.iter().any(|text| text.to_ascii_lowercase().starts_with("cookie:")) {
+        return refuse(
+            format!("--cookie '{}' with -H Cookie", first.escape_debug()),
+            "a request has one Cookie field (RFC 6265 5.4)",
+            "write each as --cookie",
+        );
+    }
+    for text in &args.cookies {
+        let input = format!("--cookie '{}'", text.escape_debug());
+        let Some((_, value)) = text.split_once('=').filter(|(name, _)| is_token(name)) else {
+            return refuse(input, "a cookie is a name, = and a value", "write --cookie NAME=VALUE");
+        };
+        if !Pattern::parse("--cookie", value)?.texts().all(is_cookie) {
+            return refuse(
+                input,
+                "a cookie's value has no space, quote, comma, semicolon or backslash (RFC 6265 \
+                 4.1.1)",
+                "percent-encode it, and write each cookie as --cookie",
+            );
+        }
+    }
+    let all = args.cookies.join("; ");
+    Ok(Some(("Cookie".to_owned(), Pattern::parse("--cookie", &all)?)))
+}
+
+/// RFC 6265 4.1.1, `cookie-octet`.
+fn is_cookie(text: &str) -> bool {
+    text.bytes().all(|b| b.is_ascii_graphic() && !b"\",;\\".contains(&b))
 }
 
 /// RFC 9110 5.6.2.

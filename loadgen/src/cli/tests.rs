@@ -29,8 +29,12 @@ fn defaults() {
     assert_eq!((plan.warmup, plan.drain), (Duration::from_secs(2), Duration::from_secs(2)));
     assert_eq!(plan.ramp, Some(20_000.0));
     assert_eq!((plan.mode, plan.pace), (Mode::Echo, Pace::Closed { in_flight: 1 }));
-    assert_eq!((plan.size, plan.payload), (SizeRange { min: 125, max: 125 }, PayloadKind::Binary));
-    let heartbeat = Heartbeat { interval: Duration::from_secs(30), kind: HeartbeatKind::Ping };
+    assert_eq!((plan.size, plan.payload), (Sizes::even(125, 125), PayloadKind::Binary));
+    let heartbeat = Heartbeat {
+        interval: Duration::from_secs(30),
+        kind: HeartbeatKind::Ping,
+        phase: HeartbeatPhase::Spread,
+    };
     assert_eq!(plan.heartbeat, Some(heartbeat));
     assert_eq!(plan.fragmentation.fragments, 1);
     assert_eq!(plan.sources, Sources::Auto);
@@ -53,8 +57,8 @@ fn numbers_as_people_write_them() {
     assert_eq!(plan("--ramp off").ramp, None);
     assert_eq!(plan("--heartbeat off").heartbeat, None);
     assert_eq!(plan("-t 6").threads, Some(6));
-    assert_eq!(plan("--size 64..4KiB").size, SizeRange { min: 64, max: 4096 });
-    assert_eq!(plan("--size 0").size, SizeRange { min: 0, max: 0 });
+    assert_eq!(plan("--size 64..4KiB").size, Sizes::even(64, 4096));
+    assert_eq!(plan("--size 0").size, Sizes::even(0, 0));
     assert_eq!(plan("-R 0.5").pace, Pace::Open { rate: 0.5, arrival: Arrival::Uniform });
     assert_eq!(plan("--warmup 0s").warmup, Duration::ZERO);
     let output = |format, to| vec![Output { format, to }];
@@ -121,13 +125,36 @@ fn request_extras() {
     let args =
         ["-H", "X-A:  b c ", "--header", "Authorization: Basic eA==", "--subprotocol", "a.b"];
     let extras = parse(&args).unwrap().request;
-    let field = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-    assert_eq!(extras.headers, [field("X-A", "b c"), field("Authorization", "Basic eA==")]);
+    let fields = |extras: &RequestExtras, connection| -> Vec<String> {
+        let fields = extras.headers.iter();
+        fields.map(|(name, value)| format!("{name}: {}", value.fill(connection))).collect()
+    };
+    assert_eq!(fields(&extras, 0), ["X-A: b c", "Authorization: Basic eA=="]);
     assert_eq!(extras.subprotocols, ["a.b"]);
+    let personal = ["-H", "X-User: u{connection}", "--cookie", "a=1", "--cookie", "b={connection}"];
+    let plan = parse(&personal).unwrap();
+    assert!(plan.is_personal());
+    assert_eq!(fields(&plan.request, 7), ["X-User: u7", "Cookie: a=1; b=7"]);
+}
+
+#[test]
+fn a_url_for_each_connection() {
+    let plan = plan("ws://h/{connection}/x?user={connection}&y=%7B");
+    assert_eq!((plan.path(12).as_str(), plan.is_personal()), ("/12/x?user=12&y=%7B", true));
+}
+
+#[test]
+fn heartbeats_of_ones_own() {
+    let sync = plan("--heartbeat-phase sync --heartbeat 1s").heartbeat.unwrap();
+    assert_eq!((sync.phase, sync.kind), (HeartbeatPhase::Sync, HeartbeatKind::Ping));
+    let plan = plan("--heartbeat-text -1 --heartbeat-reply +1");
+    assert_eq!(plan.heartbeat.unwrap().kind, HeartbeatKind::Text);
+    let words = plan.heartbeat_words.unwrap();
+    assert_eq!((words.body.as_str(), words.reply.as_str()), ("-1", "+1"));
 }
 
 /// Command line, and what its error must say: the input, the rule, the remedy.
-const REFUSED: [(&str, &[&str]); 76] = [
+const REFUSED: [(&str, &[&str]); 90] = [
     ("-c 0", &["'0'", "at least 1"]),
     ("-c 10x", &["'10x'", "not a whole number", "100k"]),
     ("-c 1.5", &["not a whole number"]),
@@ -203,6 +230,20 @@ const REFUSED: [(&str, &[&str]); 76] = [
     ),
     ("--mode broadcast --rate 5 --heartbeat-kind text", &["whole room", "ping"]),
     ("--heartbeat off --heartbeat-kind text", &["--heartbeat off", "no heartbeat", "drop"]),
+    ("--heartbeat off --heartbeat-phase sync", &["--heartbeat-phase", "--heartbeat off"]),
+    ("--heartbeat off --heartbeat-text x", &["--heartbeat-text", "--heartbeat off"]),
+    ("--heartbeat-reply x", &["--heartbeat-reply", "without --heartbeat-text", "add"]),
+    ("--heartbeat-text x --heartbeat-kind ping", &["kind ping", "number", "kind text"]),
+    ("--heartbeat-phase both", &["'both'", "spread", "sync"]),
+    ("--heartbeat-text x --mode broadcast --rate 5", &["whole room", "ping"]),
+    ("--size 64:90%,4KiB:9%", &["add up to 99, not to 100"]),
+    ("--size normal:5", &["not a distribution", "normal:MEAN:SD"]),
+    ("--size exp:100:4..90 --verify", &["--size exp:100:4..90", "verified", "--size 16"]),
+    ("--cookie a", &["--cookie 'a'", "NAME=VALUE"]),
+    ("--cookie a=b;c=d", &["semicolon", "each cookie"]),
+    ("--cookie a={user}", &["{user} is unknown", "{connection}"]),
+    ("--cookie a=b -H Cookie:c=d", &["one Cookie field", "--cookie"]),
+    ("ws://h/{user}", &["{user} is unknown", "{connection}"]),
     ("--mode idle --rate 5", &["--rate with --mode idle", "no messages"]),
     ("--mode idle --verify", &["--verify with --mode idle"]),
     ("--mode idle --size 5", &["--size with --mode idle"]),

@@ -44,12 +44,13 @@ pub(super) struct Dialing {
 
 /// What connection `global` asks for.
 pub(crate) fn upgrade(plan: &Plan, host: &str, global: u32) -> Upgrade {
+    let fields = plan.request.headers.iter();
     Upgrade {
         host: host.to_owned(),
         target: plan.path(global),
         origin: plan.request.origin.clone(),
         protocols: plan.request.subprotocols.clone(),
-        headers: plan.request.headers.clone(),
+        headers: fields.map(|(name, value)| (name.clone(), value.fill(global))).collect(),
     }
 }
 
@@ -124,9 +125,12 @@ impl Workload {
         }
     }
 
-    /// The request of a connection: one for each room, made when first used.
+    /// The request of a connection: its own, or one for each room, made when first used.
     fn upgrade(&mut self, global: u32, route: &Route) -> Rc<Upgrade> {
         let plan = &self.task.plan;
+        if self.personal {
+            return Rc::new(upgrade(plan, &route.host, global));
+        }
         let rooms = super::broadcast::rooms_of(plan);
         let room = (global % rooms) as usize;
         if self.upgrades.len() <= room {

@@ -9,7 +9,7 @@ use super::link::{Local, Status};
 use crate::cli::plan::HeartbeatKind;
 use crate::inflight::NIL;
 use crate::payload::{write_beat, write_ping};
-use crate::schedule::{Nanos, Rotor};
+use crate::schedule::Nanos;
 
 /// Heartbeats of one call while others still connect.
 const BATCH: usize = 128;
@@ -47,9 +47,11 @@ impl Workload {
 
     /// The run begins: a connection whose first turn comes later than its next waiting heartbeat
     /// still needs that one, or it would be silent for up to two intervals.
-    pub(super) fn keep_waiting_beats(&mut self, rotor: &Rotor) {
+    pub(super) fn keep_waiting_beats(&mut self) {
         let mut first = vec![0; self.links.len()];
-        rotor.first_turns().for_each(|(local, at)| first[local as usize] = at);
+        for (local, at) in self.beats.first_turns() {
+            first[local as usize] = at;
+        }
         self.waiting_beats.retain(|&(at, local)| at < first[local as usize]);
         self.waiting_beats.shrink_to_fit();
     }
@@ -128,7 +130,11 @@ impl Workload {
     ) {
         let connection = self.task.global(self.shard, local);
         let sequence = self.links[local as usize].beats.next_sequence();
-        if tx.send(Kind::Text, &write_beat(connection, sequence)) {
+        let sent = match &self.task.plan.heartbeat_words {
+            Some(words) => tx.send(Kind::Text, words.body.as_bytes()),
+            None => tx.send(Kind::Text, &write_beat(connection, sequence)),
+        };
+        if sent {
             self.begin_beat(local, intended, now);
         } else {
             self.beat_unsent(intended, now);

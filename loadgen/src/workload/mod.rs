@@ -80,6 +80,8 @@ pub(crate) struct Workload {
     times: Times,
     dialing: Option<Dialing>,
     upgrades: Vec<Option<Rc<Upgrade>>>,
+    /// Each connection has a request of its own.
+    personal: bool,
     /// Close frames that were sent and not answered.
     closing: u32,
     /// Connections below this one have been asked to close.
@@ -128,8 +130,9 @@ impl Workload {
         let mut links = Vec::new();
         links.resize_with(connections as usize, Link::new);
         let tally = Tally { requested: u64::from(connections), ..Tally::default() };
-        let payloads = Payloads::new(plan.payload, plan.size, plan.seed, broadcast);
+        let payloads = Payloads::new(plan.payload, &plan.size, plan.seed, broadcast);
         let rooms = Rooms::new(&task, shard);
+        let personal = plan.is_personal();
         let leaving = Leaving::new(Arc::clone(&task), shard);
         let never = Times {
             start: Nanos::MAX,
@@ -158,6 +161,7 @@ impl Workload {
             times: never,
             dialing: None,
             upgrades: Vec::new(),
+            personal,
             closing: 0,
             close_next: 0,
             rooms,

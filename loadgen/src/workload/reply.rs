@@ -32,9 +32,9 @@ impl Workload {
         }
         if self.manner.beat == HeartbeatKind::Text
             && kind == Kind::Text
-            && let Some((connection, sequence)) = read_beat(payload)
+            && self.text_beat_answered(local, payload, now)
         {
-            return self.beat_answered(local, connection, sequence, now);
+            return;
         }
         let answered = self.answered(local, kind, payload, now);
         if answered && self.manner.in_flight > 0 && now < self.times.to {
@@ -133,16 +133,34 @@ impl Workload {
         }
     }
 
+    /// False if the text is no heartbeat's answer.
+    fn text_beat_answered(&mut self, local: u32, payload: &[u8], now: Nanos) -> bool {
+        let Some(words) = &self.task.plan.heartbeat_words else {
+            let Some((connection, sequence)) = read_beat(payload) else { return false };
+            self.beat_answered(local, connection, sequence, now);
+            return true;
+        };
+        if payload != words.reply.as_bytes() {
+            return false;
+        }
+        let answer = self.links[local as usize].beats.answer_oldest(&mut self.arena, NIL);
+        self.beat_answer(answer, now);
+        true
+    }
+
     fn beat_answered(&mut self, local: u32, connection: u32, sequence: u32, now: Nanos) {
         let in_window = u64::from(now >= self.times.from);
         if connection != self.task.global(self.shard, local) {
             self.tally.corrupt += in_window;
             return;
         }
-        let link = &mut self.links[local as usize];
-        let Answer::To { entry, unstamped, .. } = link.beats.answer(&mut self.arena, sequence, NIL)
-        else {
-            self.tally.duplicate += in_window;
+        let answer = self.links[local as usize].beats.answer(&mut self.arena, sequence, NIL);
+        self.beat_answer(answer, now);
+    }
+
+    fn beat_answer(&mut self, answer: Answer, now: Nanos) {
+        let Answer::To { entry, unstamped, .. } = answer else {
+            self.tally.duplicate += u64::from(now >= self.times.from);
             return;
         };
         if unstamped && self.manner.beats_only {

@@ -11,11 +11,11 @@ use plimsoll::wire::frame::Opcode;
 use super::Workload;
 use super::link::{Local, Wait};
 use super::task::{Step, Times};
-use crate::cli::plan::{Arrival, Pace};
+use crate::cli::plan::{Arrival, HeartbeatPhase, Pace};
 use crate::inflight::{Entry, NIL};
 use crate::measure::{Kind as Latency, Phase};
 use crate::payload::Stamp;
-use crate::schedule::{Gap, Nanos, Poisson, Rotor, Schedule};
+use crate::schedule::{Gap, Nanos, Poisson, Rotor, Schedule, Volley};
 
 /// Sends of one call; the reactor reads in between.
 const BATCH: usize = 128;
@@ -53,10 +53,19 @@ impl Workload {
             Pace::Closed { .. } | Pace::Silent => Schedule::Never,
         };
         if let Some(heartbeat) = plan.heartbeat {
-            let gap = Gap::of_round(heartbeat.interval, times.members.iter().sum());
-            let rotor = Rotor::new(times.start, gap, &times.members, self.shard, &self.members);
-            self.keep_waiting_beats(&rotor);
-            self.beats = Schedule::Uniform(rotor);
+            let interval = heartbeat.interval;
+            self.beats = match heartbeat.phase {
+                HeartbeatPhase::Sync => {
+                    Schedule::Volley(Volley::new(times.from, interval, &self.members))
+                }
+                HeartbeatPhase::Spread => {
+                    let gap = Gap::of_round(interval, times.members.iter().sum());
+                    let (counts, shard) = (&times.members, self.shard);
+                    let rotor = Rotor::new(times.start, gap, counts, shard, &self.members);
+                    Schedule::Uniform(rotor)
+                }
+            };
+            self.keep_waiting_beats();
         }
         self.reach(Step::Running);
     }

@@ -4,6 +4,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use plimsoll::wire::handshake::{head_end, parse_request, write_switching};
@@ -31,14 +32,8 @@ pub(crate) fn serve(answer: Answer) -> SocketAddr {
         for (number, stream) in listener.incoming().enumerate() {
             let mut stream = stream.unwrap();
             std::thread::spawn(move || {
-                let mut head = Vec::new();
+                let Some(head) = read_head(&mut stream) else { return };
                 let mut bytes = [0; 1024];
-                while head_end(&head, 0).is_none() {
-                    match stream.read(&mut bytes) {
-                        Ok(n @ 1..) => head.extend_from_slice(&bytes[..n]),
-                        Ok(0) | Err(_) => return,
-                    }
-                }
                 match answer {
                     Answer::Bytes(bytes) => stream.write_all(bytes).unwrap(),
                     Answer::Then(bytes) => {
@@ -59,6 +54,36 @@ pub(crate) fn serve(answer: Answer) -> SocketAddr {
         }
     });
     address
+}
+
+/// Refuses everybody with 404 and hands on their requests, as they came.
+pub(crate) fn listen_to_requests() -> (SocketAddr, Receiver<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let (tell, requests) = channel();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let Some(head) = read_head(&mut stream) else { continue };
+            stream.write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n").unwrap();
+            if tell.send(String::from_utf8(head).unwrap()).is_err() {
+                return;
+            }
+        }
+    });
+    (address, requests)
+}
+
+/// `None` if the client goes first.
+fn read_head(stream: &mut TcpStream) -> Option<Vec<u8>> {
+    let (mut head, mut bytes) = (Vec::new(), [0; 1024]);
+    while head_end(&head, 0).is_none() {
+        match stream.read(&mut bytes) {
+            Ok(n @ 1..) => head.extend_from_slice(&bytes[..n]),
+            Ok(0) | Err(_) => return None,
+        }
+    }
+    Some(head)
 }
 
 fn switch(stream: &mut TcpStream, head: &[u8]) {

@@ -41,6 +41,8 @@ pub(crate) enum Manner {
     Deaf,
     /// Answers this many messages a second, one after the other, and each so much later.
     Cap(u32, Duration),
+    /// Answers the first of these texts with the second, and sends everything else back.
+    Reply(&'static str, &'static str),
 }
 
 /// A running server. Dropping it stops it.
@@ -142,6 +144,10 @@ impl App for Echo {
             Manner::Swallow if tenth => return,
             Manner::Swap if tenth => {
                 self.kept = Some((peer.id, message.payload().to_vec()));
+                return;
+            }
+            Manner::Reply(body, reply) if message.payload() == body.as_bytes() => {
+                peer.tx.send(message.kind(), reply.as_bytes());
                 return;
             }
             Manner::Deaf => peer.pause_reading(),
