@@ -1,24 +1,34 @@
 //! One shard of the generator over a network of the caller's making, led by hand through the steps
-//! of a run: for instruction counts, where each turn must be the same every time.
+//! of a run: for instruction counts, where each turn must be the same every time, and for tests
+//! that hold a whole run in virtual time against what it must measure.
 //!
 //! It starts no thread, opens no connection, and knows no time but its network's.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 
 use mio::{Poll, Token, Waker};
 use plimsoll::conn::Tally;
 use plimsoll::shard::{Counters, Net, Place, Post, Reactor};
 
 use crate::cli::Plan;
+use crate::measure::{Outcome, Phases};
 use crate::progress::LiveCell;
-use crate::run::spec;
+use crate::run::{add_up, spec};
 use crate::schedule::Nanos;
 use crate::workload::{Mail, Route, Step, Task, Times, Workload};
 
-/// Turns that connecting may take for each connection.
-const TURNS: u32 = 10;
+/// Turns that connecting may take for each connection: with naps of 10 ms a server may sleep 10 s.
+const TURNS: u32 = 1000;
+
+/// From the mail to the first send, so that none is late.
+const HEAD_START: Nanos = 20_000_000;
+
+/// Turns in which the network's clock may stand still: far more than there are events at once.
+const STANDSTILL: u32 = 1_000_000;
 
 /// The masks' keys are the same in each rehearsal.
 const SEED: u64 = 1;
@@ -57,6 +67,56 @@ impl<N: Net> Rehearsal<N> {
     /// # Errors
     /// When the network does not connect them all.
     pub fn begin(&mut self) -> io::Result<()> {
+        let members = self.connect()?;
+        let start = self.now();
+        let to = start + self.task.plan.duration.as_nanos() as Nanos;
+        let (members, senders) = (vec![members], vec![members]);
+        let times = Times { start, from: start, to, until: to, members, senders };
+        self.tell(Mail::Start(Arc::new(times)))
+    }
+
+    /// The whole run as the plan has it, warm-up and drain included, to the last close; the ramp is
+    /// the network's clock's. Nothing watches the machine meanwhile.
+    ///
+    /// # Errors
+    /// When the network does not connect them all, or time stands still in it.
+    pub fn perform(mut self) -> io::Result<Outcome> {
+        self.connect()?;
+        let notice = &self.task.board[0];
+        let members = vec![notice.members.load(Relaxed)];
+        let senders = vec![notice.senders.load(Relaxed)];
+        let start = self.now() + HEAD_START;
+        let times = Times::of(&self.task.plan, start, members, senders);
+        let phases = Phases {
+            connect: Duration::ZERO,
+            warmup: self.task.plan.warmup,
+            measure: self.task.plan.duration,
+        };
+        self.tell(Mail::Start(Arc::new(times)))?;
+        self.turn_until(Step::Drained)?;
+        self.tell(Mail::Close)?;
+        self.turn_until(Step::Closed)?;
+        let rate_requested = self.task.plan.pace.rate();
+        let sum = add_up(vec![self.reactor.finish()]);
+        Ok(Outcome { target: "in virtual time".to_owned(), rate_requested, phases, ..sum })
+    }
+
+    fn turn_until(&mut self, step: Step) -> io::Result<()> {
+        let (mut seen, mut idle) = (self.now(), 0);
+        while self.task.board[0].step() < step {
+            self.turn()?;
+            let now = self.now();
+            idle = if now > seen { 0 } else { idle + 1 };
+            seen = now;
+            if idle > STANDSTILL {
+                return Err(io::Error::other("the network's clock stands still"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Connects everybody: how many there are.
+    fn connect(&mut self) -> io::Result<u32> {
         let to = SocketAddr::from((Ipv4Addr::LOCALHOST, 9001));
         let start = self.now();
         let route = Route { to, host: to.to_string(), sources: vec![None], start };
@@ -71,11 +131,7 @@ impl<N: Net> Rehearsal<N> {
         if self.cells[0].connected.get() != u64::from(members) {
             return Err(io::Error::other("the network has not connected everybody"));
         }
-        let start = self.now();
-        let to = start + self.task.plan.duration.as_nanos() as Nanos;
-        let (members, senders) = (vec![members], vec![members]);
-        let times = Times { start, from: start, to, until: to, members, senders };
-        self.tell(Mail::Start(Arc::new(times)))
+        Ok(members)
     }
 
     /// One turn of the loop.

@@ -22,7 +22,7 @@ use crate::progress::LiveCell;
 use crate::shards::{self, ShardsError};
 use crate::sources::SourcesError;
 use crate::target::{self, TargetError};
-use crate::workload::Task;
+use crate::workload::{Harvest, RoomCounts, Task};
 use fleet::Fleet;
 pub(crate) use fleet::spec;
 use lead::Lead;
@@ -111,6 +111,25 @@ pub fn run_until(plan: &Plan, stop: &AtomicBool) -> Result<Outcome, RunError> {
     let nowhere = || RunError::Thread("neither a URL nor a server inside".to_owned());
     let to = known.or_else(|| fleet.server_address()).ok_or_else(nowhere)?;
     Lead { plan, task, to, notes, fleet, began: None, stop }.through(cells)
+}
+
+/// What all shards brought home.
+pub(crate) fn add_up(harvests: Vec<Harvest>) -> Outcome {
+    let mut sum = Outcome::default();
+    let mut rooms = None;
+    for harvest in harvests {
+        sum.tally.merge(&harvest.tally);
+        sum.latencies.add(&harvest.recorder);
+        sum.timeline.add(harvest.seconds);
+        match (&mut rooms, harvest.rooms) {
+            (None, first) => rooms = first,
+            (Some(sum), Some(part)) => sum.merge(&part),
+            (Some(_), None) => {}
+        }
+    }
+    sum.timeline.windows.iter().for_each(|window| sum.latencies.merge(window));
+    sum.tally.broadcast = rooms.map(RoomCounts::finish);
+    sum
 }
 
 /// Whether the machine as a whole can hold the connections, and both ends of them where the server

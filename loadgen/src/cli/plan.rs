@@ -145,6 +145,16 @@ pub enum Pace {
     },
 }
 
+impl Pace {
+    /// Messages a second that an open loop sends.
+    pub fn rate(self) -> Option<f64> {
+        match self {
+            Self::Open { rate, .. } => Some(rate),
+            Self::Closed { .. } | Self::Silent => None,
+        }
+    }
+}
+
 /// How an open loop's send times lie.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
 pub enum Arrival {

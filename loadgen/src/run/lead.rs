@@ -6,18 +6,18 @@ use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::RunError;
 use super::fleet::Fleet;
+use super::{RunError, add_up};
 use crate::cli::plan::{Mode, Pace, Plan, Target};
 use crate::cost::{Subject, Watch};
 use crate::human::decimal;
-use crate::measure::{Latencies, Outcome, Phases, Tally, Timeline};
+use crate::measure::{Outcome, Phases, Tally};
 use crate::payload;
 use crate::progress::{LiveCell, Progress, Stage};
 use crate::schedule::Nanos;
 use crate::sources;
 use crate::target;
-use crate::workload::{self, Harvest, Mail, Notice, RoomCounts, Route, Step, Task, Times};
+use crate::workload::{self, Harvest, Mail, Notice, Route, Step, Task, Times};
 
 /// How often the main thread looks at the shards.
 const LOOK: Duration = Duration::from_millis(2);
@@ -185,19 +185,8 @@ impl Lead<'_> {
     fn times(&self) -> Times {
         let all = |what: fn(&Notice) -> u32| self.board().iter().map(what).collect();
         let start = self.task.nanos(Instant::now() + HEAD_START);
-        let after = |at: Nanos, wait: Duration| at + wait.as_nanos() as Nanos;
-        let from = after(start, self.plan.warmup);
-        let to = after(from, self.plan.duration);
-        // The last message's own fragments come first, then the wait for what is late.
-        let until = after(after(to, self.plan.fragmentation.lasts()), self.plan.drain);
-        Times {
-            start,
-            from,
-            to,
-            until,
-            members: all(|notice| notice.members.load(Relaxed)),
-            senders: all(|notice| notice.senders.load(Relaxed)),
-        }
+        let members = all(|notice| notice.members.load(Relaxed));
+        Times::of(self.plan, start, members, all(|notice| notice.senders.load(Relaxed)))
     }
 
     fn stopped(&self) -> bool {
@@ -243,40 +232,21 @@ impl Lead<'_> {
     }
 
     fn outcome(mut self, harvests: Vec<Harvest>, watch: Watch, phases: Phases) -> Outcome {
-        let (mut tally, mut latencies) = (Tally::default(), Latencies::default());
-        let mut timeline = Timeline::default();
-        let mut rooms = None;
-        for harvest in harvests {
-            tally.merge(&harvest.tally);
-            latencies.add(&harvest.recorder);
-            timeline.add(harvest.seconds);
-            match (&mut rooms, harvest.rooms) {
-                (None, first) => rooms = first,
-                (Some(sum), Some(part)) => sum.merge(&part),
-                (Some(_), None) => {}
-            }
-        }
-        timeline.windows.iter().for_each(|window| latencies.merge(window));
-        tally.broadcast = rooms.map(RoomCounts::finish);
+        let sum = add_up(harvests);
         self.note_ramp(&phases);
-        self.note_findings(&tally);
+        self.note_findings(&sum.tally);
         let (generator, server) = watch.finish();
         Outcome {
             target: self.name(),
             embedded: matches!(self.plan.target, Target::Embedded { .. }),
             loopback: target::is_this_machine(self.to),
-            tally,
-            latencies,
-            timeline,
             began: self.began,
-            rate_requested: match self.plan.pace {
-                Pace::Open { rate, .. } => Some(rate),
-                Pace::Closed { .. } | Pace::Silent => None,
-            },
+            rate_requested: self.plan.pace.rate(),
             phases,
             generator,
             server,
             notes: self.notes,
+            ..sum
         }
     }
 

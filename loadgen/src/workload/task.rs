@@ -178,6 +178,18 @@ pub(crate) struct Times {
     pub(crate) senders: Vec<u32>,
 }
 
+impl Times {
+    /// The plan's phases from `start` on, for the connections that each shard established.
+    pub(crate) fn of(plan: &Plan, start: Nanos, members: Vec<u32>, senders: Vec<u32>) -> Self {
+        let after = |at: Nanos, wait: Duration| at + wait.as_nanos() as Nanos;
+        let from = after(start, plan.warmup);
+        let to = after(from, plan.duration);
+        // The last message's own fragments come first, then the wait for what is late.
+        let until = after(after(to, plan.fragmentation.lasts()), plan.drain);
+        Self { start, from, to, until, members, senders }
+    }
+}
+
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
