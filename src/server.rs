@@ -5,6 +5,7 @@
 //! one is gone or the drain timeout has passed the shards end, then the admin plane.
 
 mod machine;
+mod spec;
 
 use std::io;
 use std::net::SocketAddr;
@@ -16,15 +17,10 @@ use std::time::{Duration, Instant};
 pub use machine::this_machine;
 
 use crate::config::{Config, ConfigError, Plan};
-use crate::conn::{Settings, Side};
 #[cfg(feature = "server")]
 use crate::control::{self, Control, ControlError};
 use crate::hub::{Common, Hub, Mail};
-use crate::limits;
-use crate::shard::{
-    Addresses, Command, Counters, Group, Launch, Limits, PingPace, Post, SocketOptions, Spec,
-    default_settings,
-};
+use crate::shard::{Command, Counters, Group, Launch, Post};
 
 /// Why a server did not start.
 #[derive(Debug, thiserror::Error)]
@@ -178,7 +174,7 @@ impl Starting {
         if let Some(warning) = &plan.warning {
             tracing::warn!("{warning}");
         }
-        let spec = spec(&config, &plan);
+        let spec = spec::shards(&config, &plan);
         let (origins, protocols) = (config.allow_origin.clone(), config.subprotocols.clone());
         let common = Arc::new(Common::new(plan.shards, origins, protocols));
         let (events, happened) = mpsc::channel();
@@ -223,6 +219,8 @@ impl Starting {
         };
         #[cfg(feature = "server")]
         let facts = control::Facts {
+            name: spec::SHARDS.to_owned(),
+            listen: addr,
             counters: Arc::clone(group.counters()),
             blocks: group.blocks().clone(),
             draining: Arc::clone(&handle.draining),
@@ -329,46 +327,6 @@ impl Drop for Server {
             }
         }
     }
-}
-
-fn spec(config: &Config, plan: &Plan) -> Spec {
-    Spec {
-        name: "plimsoll".to_owned(),
-        shards: plan.shards,
-        pin: config.pin,
-        settings: Settings {
-            max_message: config.max_message,
-            max_pending: config.max_pending,
-            handshake_timeout: config.handshake_timeout,
-            ping_interval: config.ping_interval,
-            pong_timeout: config.pong_timeout,
-            idle_timeout: config.idle_timeout,
-            close_timeout: config.close_timeout,
-            ..default_settings(Side::Server)
-        },
-        limits: Limits {
-            group_connections: plan.max_connections,
-            shard_connections: plan.per_shard,
-            buffered: plan.max_buffered,
-            pings: config.ping_interval.zip(plan.pings_per_shard).map(pace),
-            addresses: config.max_per_address.map(|limit| Arc::new(Addresses::new(limit))),
-            accepts_per_turn: limits::ACCEPTS_PER_TURN,
-            mails_per_turn: limits::MAILS_PER_TURN,
-            read_buffer: config.read_buffer,
-        },
-        sockets: SocketOptions {
-            listen: Some(config.listen),
-            backlog: limits::BACKLOG,
-            congestion: config.congestion.clone(),
-            precise: false,
-        },
-        mailbox: limits::MAILBOX,
-        seed: None,
-    }
-}
-
-fn pace((interval, per_second): (Duration, u32)) -> PingPace {
-    PingPace { interval, per_second }
 }
 
 /// The cause of a failed start by what the system said of it.

@@ -1,5 +1,5 @@
-//! The admin HTTP: health, readiness, metrics. Reads only; who may reach it is the listener's
-//! address.
+//! The admin HTTP: a page for people, health, readiness, metrics. Reads only; who may reach it is
+//! the listener's address.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -12,6 +12,7 @@ use axum::response::IntoResponse;
 use axum::routing::get;
 use tokio::net::TcpListener;
 
+use super::page::Page;
 use super::{ControlError, Facts, metrics, process};
 
 pub(super) async fn bind(addr: SocketAddr) -> Result<TcpListener, ControlError> {
@@ -28,11 +29,13 @@ pub(super) async fn serve(listener: Option<TcpListener>, facts: Facts) {
 }
 
 fn router(facts: Facts) -> Router {
+    let page = Arc::new(Page::new(facts.listen));
     Router::new()
+        .route("/", get(move || std::future::ready(page.answer())))
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(ready))
-        .route("/metrics", get(page))
-        .fallback(async || (StatusCode::NOT_FOUND, "here are /healthz, /readyz and /metrics\n"))
+        .route("/metrics", get(exposition))
+        .fallback(async || (StatusCode::NOT_FOUND, "here are /, /healthz, /readyz and /metrics\n"))
         .with_state(Arc::new(facts))
 }
 
@@ -44,7 +47,7 @@ async fn ready(State(facts): State<Arc<Facts>>) -> impl IntoResponse {
     }
 }
 
-async fn page(State(facts): State<Arc<Facts>>) -> impl IntoResponse {
+async fn exposition(State(facts): State<Arc<Facts>>) -> impl IntoResponse {
     let text = metrics::render(&facts.counters, &process::look(&facts));
     ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text)
 }

@@ -6,6 +6,7 @@
 use std::fmt::{Display, Write};
 
 use super::process::Process;
+use super::threads::Usage;
 use crate::conn::End;
 use crate::shard::Counters;
 
@@ -17,6 +18,10 @@ pub(super) fn render(counters: &[Counters], process: &Process) -> String {
     let mut page = Page(String::with_capacity(4096 + 2048 * counters.len()));
     page.shards(counters);
     page.ends(counters);
+    let help = "Time of a shard's thread on a core";
+    page.threads("cpu", help, process, |usage| usage.cpu);
+    let help = "Time that a shard's thread was ready to run and had no core";
+    page.threads("waiting", help, process, |usage| usage.waited);
     page.process(counters.len(), process);
     page.0
 }
@@ -72,9 +77,24 @@ impl Page {
         }
     }
 
+    /// Only what the system tells of: a series that is not known is no zero.
+    fn threads(&mut self, what: &str, help: &str, process: &Process, of: fn(&Usage) -> u64) {
+        let known =
+            || process.threads.iter().enumerate().filter_map(|(i, u)| Some((i, u.as_ref()?)));
+        if known().next().is_none() {
+            return;
+        }
+        let name = format!("plimsoll_shard_{what}_seconds_total");
+        self.head(&name, "counter", help);
+        for (shard, usage) in known() {
+            let seconds = of(usage) as f64 / 1e9;
+            self.line(format_args!("{name}{{shard=\"{shard}\"}} {seconds}"));
+        }
+    }
+
     fn process(&mut self, shards: usize, process: &Process) {
-        let Process { resident_bytes, uptime_s, max_connections, max_buffered, blocks, draining } =
-            *process;
+        let &Process { cpu_s, resident_bytes, uptime_s, draining, .. } = process;
+        let &Process { max_connections, max_buffered, blocks, .. } = process;
         self.head("plimsoll_build_info", "gauge", "Version of the server; always 1");
         let version = env!("CARGO_PKG_VERSION");
         self.line(format_args!("plimsoll_build_info{{version=\"{version}\"}} 1"));
@@ -88,6 +108,8 @@ impl Page {
         self.one("plimsoll_max_buffered_bytes", "gauge", help, max_buffered);
         let help = "Bytes of broadcasts under way, each counted once however many shards hold it";
         self.one("plimsoll_broadcast_bytes", "gauge", help, blocks);
+        let help = "Time on a core, user and system, all threads together";
+        self.one("process_cpu_seconds_total", "counter", help, cpu_s);
         if let Some(bytes) = resident_bytes {
             self.one("process_resident_memory_bytes", "gauge", "Memory in RAM", bytes);
         }
@@ -160,14 +182,18 @@ mod tests {
         metrics
     }
 
-    const PROCESS: Process = Process {
-        resident_bytes: Some(5 << 20),
-        uptime_s: 1.5,
-        max_connections: 35_820,
-        max_buffered: 1 << 30,
-        blocks: 77,
-        draining: false,
-    };
+    fn process() -> Process {
+        Process {
+            cpu_s: 0.25,
+            threads: vec![None, Some(Usage { cpu: 1_500_000_000, waited: 20_000_000 }), None],
+            resident_bytes: Some(5 << 20),
+            uptime_s: 1.5,
+            max_connections: 35_820,
+            max_buffered: 1 << 30,
+            blocks: 77,
+            draining: false,
+        }
+    }
 
     #[test]
     fn a_page_holds_every_counter_of_every_shard() {
@@ -175,7 +201,7 @@ mod tests {
         counters[2].bytes_in.add(12);
         counters[1].open.set(7);
         counters[0].ends[3].add(2);
-        let metrics = parse(&render(&counters, &PROCESS));
+        let metrics = parse(&render(&counters, &process()));
         let mut names = 0;
         counters[0].each(|name, kind, _, _| {
             names += 1;
@@ -196,6 +222,10 @@ mod tests {
         assert_eq!(value("plimsoll_broadcast_bytes", ""), Some(77.0));
         assert_eq!(value("plimsoll_uptime_seconds", ""), Some(1.5));
         assert_eq!(value("process_resident_memory_bytes", ""), Some(5_242_880.0));
+        assert_eq!(value("process_cpu_seconds_total", ""), Some(0.25));
+        let cpu = "plimsoll_shard_cpu_seconds_total";
+        assert_eq!(metrics[cpu].1, [("shard=\"1\"".to_owned(), 1.5)]);
+        assert_eq!(value("plimsoll_shard_waiting_seconds_total", "shard=\"1\""), Some(0.02));
         let build = format!("version=\"{}\"", env!("CARGO_PKG_VERSION"));
         assert_eq!(value("plimsoll_build_info", &build), Some(1.0));
     }
@@ -203,9 +233,11 @@ mod tests {
     #[test]
     fn what_is_not_known_is_left_out() {
         let counters = [Counters::default()];
-        let process = Process { resident_bytes: None, draining: true, ..PROCESS };
+        let process =
+            Process { resident_bytes: None, draining: true, threads: vec![None], ..process() };
         let metrics = parse(&render(&counters, &process));
         assert!(!metrics.contains_key("process_resident_memory_bytes"));
+        assert!(!metrics.contains_key("plimsoll_shard_cpu_seconds_total"));
         assert_eq!(metrics["plimsoll_draining"].1, [(String::new(), 1.0)]);
     }
 

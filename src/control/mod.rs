@@ -1,5 +1,5 @@
 //! Floor 4: the control plane. One thread with an asynchronous runtime of its own: admin HTTP
-//! (`/healthz`, `/readyz`, `/metrics`), signals, and the few lines that a log should have.
+//! (a page, `/healthz`, `/readyz`, `/metrics`), signals, and the few lines that a log should have.
 //!
 //! It reads the shards' counters and nothing else of theirs. What a signal means is the caller's to
 //! say. The data plane runs on if this thread is slow or gone.
@@ -10,8 +10,10 @@
 mod admin;
 mod alarm;
 mod metrics;
+mod page;
 mod process;
 mod signals;
+mod threads;
 
 use std::io;
 use std::net::SocketAddr;
@@ -31,6 +33,10 @@ use crate::shard::Counters;
 /// What the control plane may look at.
 #[derive(Clone, Debug)]
 pub struct Facts {
+    /// The shards' threads have this name, `-` and their number.
+    pub name: String,
+    /// Where WebSocket connections come in.
+    pub listen: SocketAddr,
     /// One for each shard.
     pub counters: Arc<[Counters]>,
     /// Bytes of blocks, all shards together.

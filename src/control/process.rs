@@ -2,12 +2,19 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
+use rustix::time::{ClockId, clock_gettime};
+
 use super::Facts;
+use super::threads::{self, Usage};
 use crate::config::kib_line;
 
 /// Numbers that no shard owns.
-#[derive(Clone, Copy, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub(super) struct Process {
+    /// Seconds on a core, user and system, all threads together.
+    pub cpu_s: f64,
+    /// What each shard's thread got, where the system tells.
+    pub threads: Vec<Option<Usage>>,
     /// Bytes of memory in RAM (`VmRSS`), where the system tells.
     pub resident_bytes: Option<u64>,
     /// Seconds since the server started.
@@ -23,7 +30,10 @@ pub(super) struct Process {
 }
 
 pub(super) fn look(facts: &Facts) -> Process {
+    let cpu = clock_gettime(ClockId::ProcessCPUTime);
     Process {
+        cpu_s: cpu.tv_sec as f64 + cpu.tv_nsec as f64 / 1e9,
+        threads: threads::look(&facts.name, facts.counters.len()),
         resident_bytes: std::fs::read_to_string("/proc/self/status")
             .ok()
             .and_then(|s| resident(&s)),

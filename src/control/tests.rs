@@ -9,6 +9,8 @@ use super::*;
 
 fn facts() -> Facts {
     Facts {
+        name: "none".to_owned(),
+        listen: "127.0.0.1:9001".parse().unwrap(),
         counters: (0..2).map(|_| Counters::default()).collect(),
         blocks: Tally::default(),
         draining: Arc::new(AtomicBool::new(false)),
@@ -47,6 +49,8 @@ fn health_readiness_and_metrics() {
     assert!(metrics.contains("content-type: text/plain; version=0.0.4"), "{metrics}");
     assert!(metrics.contains("\nplimsoll_handshakes_total{shard=\"1\"} 5\n"), "{metrics}");
     assert!(metrics.contains("\nplimsoll_draining 1\n"), "{metrics}");
+    let page = get(addr, "/");
+    assert!(page.contains("content-type: text/html") && page.ends_with("</html>\n"), "{page}");
     assert!(get(addr, "/other").starts_with("HTTP/1.1 404 "));
     drop(control);
     assert!(TcpStream::connect(addr).is_err(), "the listener is gone with its owner");

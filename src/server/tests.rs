@@ -7,6 +7,7 @@ use std::net::{Ipv4Addr, TcpListener, TcpStream};
 
 use super::*;
 use crate::config::Threads;
+use crate::limits;
 
 fn config() -> Config {
     Config {
