@@ -3,6 +3,7 @@
 
 mod check;
 mod command;
+mod difference;
 mod fragments;
 mod heartbeat;
 mod input;
@@ -11,20 +12,23 @@ pub mod pattern;
 pub mod plan;
 pub mod quantity;
 mod request;
+mod results;
 pub mod sizes;
 mod usage;
 
 use std::net::IpAddr;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Parser;
 
 use crate::slo::Slo;
 pub use command::{Axis, Cli, Command, DoctorArgs, Find, FindArgs};
+pub use difference::{Difference, differences};
+pub use outputs::Documents;
 pub use plan::Plan;
 use plan::{Arrival, HeartbeatKind, HeartbeatPhase};
 use quantity::{OrAuto, OrOff};
+pub use results::{CompareArgs, MergeArgs, ReportArgs};
 use sizes::Sizes;
 pub use usage::UsageError;
 
@@ -164,18 +168,9 @@ pub struct Args {
     #[arg(long)]
     pub no_pin: bool,
 
-    /// Write the result as JSON (schema plimsoll.loadgen/1); - is standard output
-    #[arg(long, value_name = "FILE|-")]
-    pub json: Option<PathBuf>,
-    /// Write latencies second by second as CSV; - is standard output
-    #[arg(long, value_name = "FILE|-")]
-    pub csv: Option<PathBuf>,
-    /// Write the percentiles of the answers in `HdrHistogram` form (.hgrm); - is standard output
-    #[arg(long, value_name = "FILE|-")]
-    pub hgrm: Option<PathBuf>,
-    /// Write all latencies by the second as an `HdrHistogram` V2 log (.hlog); - is standard output
-    #[arg(long, value_name = "FILE|-")]
-    pub hlog: Option<PathBuf>,
+    /// Documents of the result.
+    #[command(flatten)]
+    pub documents: Documents,
     /// No progress line and no report
     #[arg(long)]
     pub quiet: bool,

@@ -8,7 +8,10 @@ mod proc;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use serde::{Deserialize, Serialize};
+
 use crate::human::reason;
+use crate::nanos;
 use proc::{KernelMemory, ThreadSample};
 
 /// Names of the generator's threads begin so; a number follows.
@@ -21,20 +24,24 @@ pub const SERVER_THREADS: &str = "plimsoll-";
 const TICKS_ROUNDED: Duration = Duration::from_millis(20);
 
 /// What the generator itself used in the measured window.
-#[derive(Clone, PartialEq, Default, Debug)]
+#[derive(Clone, PartialEq, Default, Debug, Serialize, Deserialize)]
+#[serde(default)]
 pub struct GeneratorHealth {
     /// Its threads, in the order of their names.
     pub threads: Vec<ThreadUse>,
     /// Length of the window.
+    #[serde(with = "nanos")]
     pub wall: Duration,
     /// What it cost to connect.
     pub setup: Setup,
 }
 
 /// One side from before the first connection until all are established.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Setup {
     /// CPU time, all threads together.
+    #[serde(with = "nanos")]
     pub cpu: Duration,
     /// Resident bytes of its process before.
     pub rss_idle: u64,
@@ -43,24 +50,31 @@ pub struct Setup {
 }
 
 /// One thread in the measured window.
-#[derive(Clone, PartialEq, Eq, Default, Debug)]
+#[derive(Clone, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
+#[serde(default)]
 pub struct ThreadUse {
     /// Its name, such as `loadgen-0`.
     pub name: String,
+    /// The machine it ran on, from 0 on; others than 0 only where results were merged.
+    pub machine: usize,
     /// Cores that it may run on; empty if unknown.
     pub cores: Vec<usize>,
     /// Time it ran.
+    #[serde(with = "nanos")]
     pub cpu: Duration,
     /// Time it waited for a core while it could have run.
+    #[serde(with = "nanos")]
     pub waited: Duration,
 }
 
 /// What the server used.
-#[derive(Clone, PartialEq, Default, Debug)]
+#[derive(Clone, PartialEq, Default, Debug, Serialize, Deserialize)]
+#[serde(default)]
 pub struct ServerCost {
     /// Its process.
     pub pid: u32,
     /// CPU time in the measured window, all its threads together.
+    #[serde(with = "nanos")]
     pub cpu: Duration,
     /// What it cost to be connected to. Embedded: the bytes are those of the whole process.
     pub setup: Setup,
@@ -74,7 +88,8 @@ pub struct ServerCost {
 
 /// Growth of kernel memory from idle to connected, of the whole machine and so of both ends when
 /// both are on it. Negative when something else gave memory back.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug, serde::Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
+#[serde(default)]
 pub struct KernelGrowth {
     /// TCP sockets in use.
     pub sockets: i64,
@@ -249,6 +264,7 @@ impl Watch {
             let (cpu, waited) = before.map_or_else(Default::default, |b| (b.cpu, b.waited));
             ThreadUse {
                 name: thread.name,
+                machine: 0,
                 cores: thread.cores,
                 cpu: thread.cpu.saturating_sub(cpu),
                 waited: thread.waited.saturating_sub(waited),
@@ -301,6 +317,16 @@ impl GeneratorHealth {
         if wall > 0.0 { 100.0 * time.as_secs_f64() / wall } else { 0.0 }
     }
 
+    /// Adds what another machine's threads used; `machine` counts it from 1 on.
+    pub fn merge(&mut self, other: &Self, machine: usize) {
+        let theirs = other.threads.iter().cloned();
+        self.threads.extend(theirs.map(|thread| ThreadUse { machine, ..thread }));
+        self.wall = self.wall.max(other.wall);
+        self.setup.cpu += other.setup.cpu;
+        self.setup.rss_idle += other.setup.rss_idle;
+        self.setup.rss_connected += other.setup.rss_connected;
+    }
+
     /// The cores that threads share, each with the share that all threads bound to it used
     /// together, in percent of the cores. Threads that may run on several cores are charged to
     /// those together.
@@ -315,18 +341,19 @@ impl GeneratorHealth {
     }
 
     fn shares(&self, time: impl Fn(&ThreadUse) -> Duration) -> Vec<(&[usize], f64)> {
-        let mut groups: Vec<(&[usize], Duration)> = Vec::new();
+        let mut groups: Vec<(&ThreadUse, Duration)> = Vec::new();
         for thread in &self.threads {
-            match groups.iter_mut().find(|(cores, _)| *cores == thread.cores) {
+            let same = |(first, _): &&mut (&ThreadUse, Duration)| {
+                first.machine == thread.machine && first.cores == thread.cores
+            };
+            match groups.iter_mut().find(same) {
                 Some((_, sum)) => *sum += time(thread),
-                None => groups.push((&thread.cores, time(thread))),
+                None => groups.push((thread, time(thread))),
             }
         }
-        let share = |(cores, cpu): (_, Duration)| {
-            let of: &[usize] = cores;
-            (of, self.percent(cpu) / of.len().max(1) as f64)
-        };
-        groups.into_iter().map(share).collect()
+        let share = |cores: &[usize], time| self.percent(time) / cores.len().max(1) as f64;
+        let groups = groups.into_iter();
+        groups.map(|(first, time)| (&*first.cores, share(&first.cores, time))).collect()
     }
 }
 

@@ -47,6 +47,20 @@ pub struct Finding {
     pub remedy: Option<String>,
 }
 
+/// What was found, as a document of schema `plimsoll.doctor/1`.
+#[derive(Clone, Copy, Debug, serde::Serialize)]
+pub struct Findings<'a> {
+    schema: &'static str,
+    findings: &'a [Finding],
+}
+
+impl<'a> Findings<'a> {
+    /// Of one look at a machine.
+    pub fn of(findings: &'a [Finding]) -> Self {
+        Self { schema: "plimsoll.doctor/1", findings }
+    }
+}
+
 /// Pages of socket memory while one message of 4 KiB waits at an end.
 const PAGES_PER_END: u64 = 2;
 /// Other work on the machine from which figures suffer, of all cores.

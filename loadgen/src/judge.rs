@@ -25,7 +25,7 @@ const LAG_SHARE: f64 = 0.1;
 const CORE_PERCENT: f64 = 85.0;
 
 /// Whether the figures may be believed.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// The figures are the server's.

@@ -12,6 +12,7 @@
 //! payload draw  what a message carries, and how long it is
 //! heard         what a subscriber heard of each publisher
 //! target sources the server's address, ours; shards: threads for the descriptors
+//! merge compare results added up; whether one is worse than another beyond noise
 //! measure cost  histograms and tallies of a thread; CPU and memory of both sides
 //! cli           arguments -> a Plan without contradictions
 //! rehearsal     one shard led by hand, for instruction counts
@@ -25,6 +26,7 @@
 //! - A run that measured its own generator says so, and ends with exit code 4.
 
 pub mod cli;
+pub mod compare;
 pub mod cost;
 pub mod doctor;
 mod draw;
@@ -36,6 +38,8 @@ pub mod interrupt;
 pub mod judge;
 pub mod measure;
 pub mod memory;
+pub mod merge;
+mod nanos;
 mod payload;
 pub mod progress;
 pub mod rehearsal;

@@ -2,18 +2,24 @@
 
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use clap::{CommandFactory, Parser, error::ErrorKind};
-use loadgen::cli::plan::{Place, Target};
-use loadgen::cli::{Args, Cli, Command, DoctorArgs, FindArgs, Plan, UsageError};
-use loadgen::doctor::{self, Kernel, State};
+use loadgen::cli::plan::{Output, Place, Target};
+use loadgen::cli::{Args, Cli, Command, CompareArgs, DoctorArgs, FindArgs, MergeArgs, Plan};
+use loadgen::cli::{ReportArgs, UsageError};
+use loadgen::compare::{self, Finding, compare};
+use loadgen::doctor::{self, Findings, Kernel, State};
 use loadgen::find::{Answer, FindError, find};
 use loadgen::interrupt;
 use loadgen::judge::{Judgement, Verdict, judge};
-use loadgen::report::{Finished, Sink, Style, answer_text, document, findings_to_json, step_line};
+use loadgen::merge::merge;
+use loadgen::report::{
+    Finished, Recorded, Sink, Style, answer_text, document, step_line, to_document,
+};
 use loadgen::run::run_until;
 use plimsoll::server::this_machine;
 
@@ -25,6 +31,8 @@ const USAGE: u8 = 2;
 const MISSED: u8 = 3;
 /// The run measured the generator or the machine, not the server.
 const INVALID: u8 = 4;
+/// B is worse than A.
+const WORSE: u8 = 5;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -32,6 +40,9 @@ fn main() -> ExitCode {
         None => drive(&cli.args),
         Some(Command::Find(args)) => search(args),
         Some(Command::Doctor(args)) => consult(args),
+        Some(Command::Report(args)) => render(args),
+        Some(Command::Merge(args)) => add_up(args),
+        Some(Command::Compare(args)) => weigh(args),
     };
     ExitCode::from(result.unwrap_or_else(|code| code))
 }
@@ -47,11 +58,16 @@ fn drive(args: &Args) -> Result<u8, u8> {
     // The document first: a report that nobody can read must not cost the result.
     write(sinks, finished, None)?;
     show(&plan, &judgement, finished).map_err(|error| fail(FAILED, &error))?;
-    Ok(match judgement.verdict {
+    Ok(code_of(finished))
+}
+
+/// The exit code of a run.
+fn code_of(finished: Finished<'_>) -> u8 {
+    match finished.judgement.verdict {
         Verdict::GeneratorBound | Verdict::Inconclusive => INVALID,
-        Verdict::Valid if held.iter().any(|clause| !clause.passed) => MISSED,
+        Verdict::Valid if finished.held.iter().any(|clause| !clause.passed) => MISSED,
         Verdict::Valid => 0,
-    })
+    }
 }
 
 /// The search for the highest load.
@@ -75,7 +91,7 @@ fn search(args: &FindArgs) -> Result<u8, u8> {
     write(sinks, run.into(), Some(&answer))?;
     if !quiet {
         let text = |style| answer_text(&answer, style) + &Finished::from(run).to_text(style);
-        print(&wanted.first, text).map_err(|error| fail(FAILED, &error))?;
+        print(&wanted.first.outputs, text).map_err(|error| fail(FAILED, &error))?;
     }
     Ok(if answer.interval.passing.is_some() { 0 } else { MISSED })
 }
@@ -86,7 +102,8 @@ fn consult(args: &DoctorArgs) -> Result<u8, u8> {
     let findings = doctor::examine(&plan, &this_machine(), &Kernel::this());
     let text = |style| doctor::report(&findings, style);
     let shown = if args.json {
-        let document = findings_to_json(&findings).map_err(|error| fail(FAILED, &error))?;
+        let document =
+            to_document(&Findings::of(&findings)).map_err(|error| fail(FAILED, &error))?;
         print_to(&mut io::stdout().lock(), |_| document)
     } else {
         print_to(&mut io::stdout().lock(), text)
@@ -96,10 +113,82 @@ fn consult(args: &DoctorArgs) -> Result<u8, u8> {
     Ok(if short { FAILED } else { 0 })
 }
 
+/// Results of earlier runs once more.
+fn render(args: &ReportArgs) -> Result<u8, u8> {
+    args.check().map_err(|error| refuse(&error))?;
+    let outputs = args.documents.outputs().map_err(|error| refuse(&error))?;
+    let sinks = open(&outputs)?;
+    let results = read(&args.results)?;
+    if let [result] = results.as_slice() {
+        write(sinks, (&result.run).into(), result.answer.as_ref())?;
+    }
+    let text = |style| {
+        let each = |result: &Recorded| {
+            let name = match results.len() {
+                1 => String::new(),
+                _ => format!("==> {} <==\n", result.path.display()),
+            };
+            let answer = result.answer.as_ref().map(|answer| answer_text(answer, style));
+            name + &answer.unwrap_or_default() + &Finished::from(&result.run).to_text(style)
+        };
+        results.iter().map(each).collect::<Vec<_>>().join("\n")
+    };
+    if !args.quiet {
+        print(&outputs, text).map_err(|error| fail(FAILED, &error))?;
+    }
+    Ok(0)
+}
+
+/// Results of several machines as one.
+fn add_up(args: &MergeArgs) -> Result<u8, u8> {
+    let outputs = args.documents.outputs().map_err(|error| refuse(&error))?;
+    let sinks = open(&outputs)?;
+    let sum = merge(&read(&args.results)?).map_err(|error| fail(FAILED, &error))?;
+    let Some(sum) = sum else { return Err(fail(FAILED, &"there is nothing to add")) };
+    let finished = Finished::from(&sum);
+    write(sinks, finished, None)?;
+    if !args.quiet {
+        print(&outputs, |style| finished.to_text(style)).map_err(|error| fail(FAILED, &error))?;
+    }
+    Ok(code_of(finished))
+}
+
+/// B against A.
+fn weigh(args: &CompareArgs) -> Result<u8, u8> {
+    let (a, b) = args.sides().map_err(|error| refuse(&error))?;
+    let comparison = compare(&read(a)?, &read(b)?, &args.terms());
+    let shown = if args.json {
+        let document = to_document(&comparison).map_err(|error| fail(FAILED, &error))?;
+        print_to(&mut io::stdout().lock(), |_| document)
+    } else {
+        print_to(&mut io::stdout().lock(), |style| compare::report(&comparison, style))
+    };
+    shown.map_err(|error| fail(FAILED, &error))?;
+    if comparison.invalid && !args.any_verdict {
+        let why = "a run is invalid, so its figures are not compared; --any-verdict does so anyway";
+        return Err(fail(INVALID, &why));
+    }
+    Ok(match comparison.finding {
+        Finding::Worse => WORSE,
+        Finding::Unknown => INVALID,
+        Finding::Better | Finding::Same => 0,
+    })
+}
+
+fn read(paths: &[PathBuf]) -> Result<Vec<Recorded>, u8> {
+    let results = paths.iter().map(|path| Recorded::read(path)).collect::<Result<_, _>>();
+    results.map_err(|error| fail(FAILED, &error))
+}
+
+/// Places for the documents, tried.
+fn open(outputs: &[Output]) -> Result<Vec<Sink>, u8> {
+    let sinks = outputs.iter().map(Sink::open).collect::<Result<_, _>>();
+    sinks.map_err(|error| fail(USAGE, &error))
+}
+
 /// What must stand before the first thread: places for the documents, and who hears of Ctrl-C.
 fn prepare(plan: &Plan, quiet: bool) -> Result<(Vec<Sink>, Arc<AtomicBool>), u8> {
-    let sinks = plan.outputs.iter().map(Sink::open).collect::<Result<_, _>>();
-    let sinks = sinks.map_err(|error| fail(USAGE, &error))?;
+    let sinks = open(&plan.outputs)?;
     if !quiet && matches!(plan.target, Target::Embedded { .. }) {
         say("no URL given: the server runs inside this process, on loopback");
     }
@@ -136,12 +225,12 @@ fn show(plan: &Plan, judgement: &Judgement, finished: Finished<'_>) -> io::Resul
         }
         return Ok(());
     }
-    print(plan, |style| finished.to_text(style))
+    print(&plan.outputs, |style| finished.to_text(style))
 }
 
 /// On standard output, unless a document goes there.
-fn print(plan: &Plan, text: impl FnOnce(Style) -> String) -> io::Result<()> {
-    if plan.outputs.iter().any(|output| output.to == Place::Stdout) {
+fn print(outputs: &[Output], text: impl FnOnce(Style) -> String) -> io::Result<()> {
+    if outputs.iter().any(|output| output.to == Place::Stdout) {
         print_to(&mut io::stderr().lock(), text)
     } else {
         print_to(&mut io::stdout().lock(), text)

@@ -3,6 +3,7 @@
 //! A [`Recorder`] and a [`Tally`] belong to one thread; nothing here is shared, locked or atomic,
 //! and nothing here reads a clock. Percentiles are read only after everything is added up.
 
+mod codec;
 mod counts;
 mod outcome;
 mod seconds;
@@ -13,6 +14,7 @@ use hdrhistogram::Histogram;
 pub use outcome::{Outcome, Phases};
 pub(crate) use seconds::Seconds;
 pub use seconds::{Steadiness, Timeline};
+use serde::{Deserialize, Serialize};
 pub use tally::{BroadcastTally, Tally};
 
 /// Longest latency that is told apart, in nanoseconds: 100 s. Longer ones count as this long.
@@ -22,7 +24,8 @@ pub const MAX_NS: u64 = 100_000_000_000;
 const DIGITS: u8 = 3;
 
 /// What a latency is the latency of.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// Start of the connect to TCP established.
     Connect,
@@ -243,7 +246,7 @@ impl Latency {
 }
 
 /// A distribution in a line. All but `count` in nanoseconds.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug, serde::Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
 pub struct Summary {
     /// Samples.
     pub count: u64,

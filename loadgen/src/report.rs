@@ -7,6 +7,7 @@
 mod answer;
 mod hdr;
 mod json;
+mod read;
 mod seconds;
 mod sink;
 mod style;
@@ -20,9 +21,11 @@ use crate::judge::Judgement;
 use crate::measure::Outcome;
 use crate::slo::Held;
 
-pub use json::{answer_to_json, findings_to_json, to_json};
+pub use json::{to_document, to_json};
+pub use read::{ReadError, Recorded};
 pub use sink::{Sink, SinkError};
 pub use style::Style;
+pub(crate) use table::is_few;
 
 /// A finished run with its verdict.
 #[derive(Clone, Copy)]
@@ -60,13 +63,14 @@ pub fn document(
 ) -> Result<Vec<u8>, DocumentError> {
     let failed =
         |what, cause: &dyn std::fmt::Display| DocumentError { what, cause: cause.to_string() };
-    match (format, answer) {
-        (Format::Json, None) => to_json(finished).map(String::into_bytes),
-        (Format::Json, Some(answer)) => answer_to_json(finished, answer).map(String::into_bytes),
-        (Format::Csv, _) => return Ok(seconds::csv(finished.outcome).into_bytes()),
-        (Format::Hgrm, _) => return Ok(hdr::percentiles(finished.outcome).into_bytes()),
-        (Format::Hlog, _) => {
-            return hdr::log(finished.outcome).map_err(|cause| failed("interval log", &cause));
+    let outcome = finished.outcome;
+    match format {
+        Format::Json => to_json(finished, answer).map(String::into_bytes),
+        Format::Summary => json::to_summary(finished, answer).map(String::into_bytes),
+        Format::Csv => return Ok(seconds::csv(outcome).into_bytes()),
+        Format::Hgrm => return Ok(hdr::percentiles(outcome).into_bytes()),
+        Format::Hlog => {
+            return hdr::log(outcome).map_err(|cause| failed("interval log", &cause));
         }
     }
     .map_err(|cause| failed("JSON", &cause))

@@ -12,7 +12,8 @@ use crate::human::{bytes, time};
 use crate::measure::{BroadcastTally, Kind, Outcome, Tally};
 
 /// All clauses of one `--slo`.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, serde::Serialize, serde::Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub struct Slo {
     clauses: Vec<Clause>,
 }
@@ -27,18 +28,25 @@ struct Clause {
     bound: f64,
 }
 
+/// A figure that an objective or a comparison is about.
 #[derive(Clone, Copy, PartialEq, Debug)]
-enum Metric {
+pub(crate) enum Metric {
+    /// Of one kind, in nanoseconds.
     Latency(Kind, Stat),
+    /// Of 1.
     Share(Share),
     /// Memory of the server that one more connection takes, in bytes.
     BytesPerConnection,
 }
 
+/// What is read from a distribution.
 #[derive(Clone, Copy, PartialEq, Debug)]
-enum Stat {
+pub(crate) enum Stat {
+    /// Least.
     Min,
+    /// Arithmetic mean.
     Mean,
+    /// Greatest.
     Max,
     /// 0 to 1.
     Quantile(f64),
@@ -46,10 +54,14 @@ enum Stat {
 
 /// Shares of a whole, 0 to 1.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Share {
+pub(crate) enum Share {
+    /// What went wrong of what was tried.
     Errors,
+    /// Of the connections.
     Established,
+    /// Of a broadcast's deliveries.
     Reach,
+    /// Achieved of requested.
     Rate,
 }
 
@@ -62,7 +74,7 @@ enum Relation {
 }
 
 /// A clause held against a run.
-#[derive(Clone, PartialEq, Debug, serde::Serialize)]
+#[derive(Clone, PartialEq, Debug, serde::Serialize, serde::Deserialize)]
 pub struct Held {
     /// The clause as it was written.
     pub clause: String,
@@ -71,7 +83,7 @@ pub struct Held {
     /// Whether it holds.
     pub passed: bool,
     /// Whether its figure is a latency.
-    #[serde(skip)]
+    #[serde(default)]
     pub latency: bool,
 }
 
@@ -88,6 +100,20 @@ impl fmt::Display for Held {
 }
 
 const BYTES: &str = "bytes_per_connection";
+
+impl From<Slo> for String {
+    fn from(slo: Slo) -> Self {
+        slo.clauses.into_iter().map(|clause| clause.text).collect::<Vec<_>>().join(",")
+    }
+}
+
+impl TryFrom<String> for Slo {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        Self::parse(&text)
+    }
+}
 
 impl Slo {
     /// Reads the clauses; the error says which one is wrong and what would be right.
@@ -140,7 +166,8 @@ impl Clause {
 }
 
 impl Metric {
-    fn parse(name: &str) -> Result<Self, String> {
+    /// Reads its name; the error says which names there are.
+    pub(crate) fn parse(name: &str) -> Result<Self, String> {
         let share = match name {
             "errors" => Some(Share::Errors),
             "established" => Some(Share::Established),
@@ -240,9 +267,15 @@ impl Share {
     }
 }
 
-/// What went wrong of everything that was tried: connections that failed or ended early, messages
-/// and pings unanswered, replies corrupt, doubled or out of order, deliveries lost.
+/// The share of [`errors`], 0 to 1.
 pub fn error_share(tally: &Tally) -> f64 {
+    let (wrong, tried) = errors(tally);
+    if tried == 0 { 0.0 } else { wrong as f64 / tried as f64 }
+}
+
+/// What went wrong, and everything that was tried: connections that failed or ended early, messages
+/// and pings unanswered, replies corrupt, doubled or out of order, deliveries lost.
+pub fn errors(tally: &Tally) -> (u64, u64) {
     let lost = tally.broadcast.as_ref().map_or(0, |b| b.lost() + b.duplicate + b.reordered);
     let expected = tally.broadcast.as_ref().map_or(0, |b| b.expected);
     let wrong = tally.failed
@@ -254,7 +287,8 @@ pub fn error_share(tally: &Tally) -> f64 {
         + tally.reordered
         + lost;
     let tried = tally.requested + tally.due + tally.pings_sent + expected;
-    if tried == 0 { 0.0 } else { (wrong as f64 / tried as f64).min(1.0) }
+    // A connection's one fault may spoil more than was tried on it.
+    (wrong.min(tried), tried)
 }
 
 #[cfg(test)]

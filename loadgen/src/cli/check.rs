@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::plan::{Arrival, Mode, Pace, PayloadKind, Plan, Rooms, STAMP_BYTES, Sources, Target};
 use super::sizes::Sizes;
 use super::usage::{UsageError, refuse};
-use super::{Args, ModeName, fragments, heartbeat, outputs, request};
+use super::{Args, ModeName, fragments, heartbeat, request};
 use crate::heard::Heard;
 use crate::human::bytes;
 use crate::payload::stamp_bytes;
@@ -62,7 +62,7 @@ pub(super) fn plan(args: &Args) -> Result<Plan, UsageError> {
         request: request::extras(args)?,
         slo: args.slo.clone(),
         server_pid: server_pid(args)?,
-        outputs: outputs::outputs(args)?,
+        outputs: args.documents.outputs()?,
         quiet: args.quiet,
     })
 }

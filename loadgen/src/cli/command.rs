@@ -6,6 +6,7 @@ use clap::{Parser, Subcommand};
 
 use super::plan::{Mode, Pace, Plan};
 use super::quantity::OrAuto;
+use super::results::{CompareArgs, MergeArgs, ReportArgs};
 use super::usage::{UsageError, refuse};
 use super::{Args, quantity};
 use crate::find::Span;
@@ -17,7 +18,8 @@ use crate::slo::Slo;
 #[derive(Parser, Clone, Debug)]
 #[command(name = "loadgen", version, max_term_width = 100, args_conflicts_with_subcommands = true)]
 #[command(after_help = "Exit codes: 0 pass, 1 runtime error, 2 usage, 3 an objective (--slo) was \
-    not kept, 4 the run is invalid (it measured the generator or the machine, not the server). \
+    not kept, 4 the run is invalid (it measured the generator or the machine, not the server), \
+    5 worse (compare). \
     Ctrl-C ends the measured window early and reports it; before that window it ends with 1, and a \
     second one at once with 130.")]
 pub struct Cli {
@@ -41,6 +43,19 @@ pub enum Command {
     /// Say whether this machine can carry a run, and what to do where it cannot
     #[command(after_help = "Changes nothing. Exit codes: 0 enough, 1 something is short, 2 usage.")]
     Doctor(DoctorArgs),
+    /// Render results of earlier runs again
+    Report(ReportArgs),
+    /// Add up the results of several machines that drove one server together
+    #[command(after_help = "Histograms and counts are added, percentiles read from the sum; the \
+        verdict is the worst. Runs that asked for different things are refused. Exit codes: those \
+        of a run.")]
+    Merge(MergeArgs),
+    /// Say whether B is worse than A beyond noise
+    #[command(
+        after_help = "Exit codes: 0 not worse, 1 a file cannot be used, 2 usage, 4 a run is \
+        invalid or too short to say, 5 worse."
+    )]
+    Compare(CompareArgs),
 }
 
 /// `loadgen doctor`.
@@ -77,7 +92,8 @@ impl DoctorArgs {
 }
 
 /// What a search raises.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Axis {
     /// Messages a second, total over all connections
     Rate,

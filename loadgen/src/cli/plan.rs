@@ -5,16 +5,24 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::Parser as _;
+use serde::{Deserialize, Serialize};
+
+use super::Args;
 pub use super::pattern::Pattern;
 use super::sizes::Sizes;
+use crate::nanos;
 use crate::slo::Slo;
 
 /// Payload bytes that hold the connection's id and the message's sequence number, in binary and in
 /// text. A shorter message is opaque: its reply is paired first in, first out.
 pub const STAMP_BYTES: usize = 16;
 
-/// Everything a run needs to know.
-#[derive(Clone, PartialEq, Debug)]
+/// Everything a run needs. In a file a field that is missing has its flag's default, so that
+/// one which was written before the field came is still read; what concerns the process alone, or
+/// may be secret, is not written.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Plan {
     /// The server under load.
     pub target: Target,
@@ -25,14 +33,18 @@ pub struct Plan {
     /// Whether threads are bound to cores.
     pub pin: bool,
     /// Length of the measured window.
+    #[serde(with = "nanos")]
     pub duration: Duration,
     /// From the last connection to the measured window. Its samples are not reported.
+    #[serde(with = "nanos")]
     pub warmup: Duration,
     /// From the last send to the end: replies still count.
+    #[serde(with = "nanos")]
     pub drain: Duration,
     /// Connections begun a second in all; `None` is as fast as they go.
     pub ramp: Option<f64>,
     /// From the start of a connect to its checked 101.
+    #[serde(with = "nanos")]
     pub connect_timeout: Duration,
     /// Seed of every random choice but the masks' keys.
     pub seed: u64,
@@ -59,15 +71,26 @@ pub struct Plan {
     /// What the run must keep.
     pub slo: Option<Slo>,
     /// The process whose CPU and memory are read, when the server is not embedded.
+    #[serde(skip)]
     pub server_pid: Option<u32>,
     /// Documents besides the report; one at most on standard output.
+    #[serde(skip)]
     pub outputs: Vec<Output>,
     /// No progress line and no report.
+    #[serde(skip)]
     pub quiet: bool,
 }
 
+impl Default for Plan {
+    /// What no flag at all asks for.
+    fn default() -> Self {
+        Args::parse_from(["loadgen"]).plan().expect("no flag contradicts another")
+    }
+}
+
 /// The server under load.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Target {
     /// The generator starts a server inside itself, on loopback.
     Embedded {
@@ -79,7 +102,7 @@ pub enum Target {
 }
 
 /// A `ws://` URL in its parts.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Endpoint {
     /// Name or address; an IPv6 address without brackets.
     pub host: String,
@@ -105,7 +128,8 @@ impl fmt::Display for Endpoint {
 }
 
 /// What the connections do.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Mode {
     /// Every message comes back to its sender.
     Echo,
@@ -116,7 +140,7 @@ pub enum Mode {
 }
 
 /// Who is in the rooms: connection `i` is in room `i % rooms`, and the first `publishers` publish.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Rooms {
     /// Rooms, at least 1.
     pub rooms: u32,
@@ -127,7 +151,8 @@ pub struct Rooms {
 }
 
 /// When messages are sent.
-#[derive(Clone, Copy, PartialEq, Debug)]
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Pace {
     /// Never (idle mode).
     Silent,
@@ -156,7 +181,8 @@ impl Pace {
 }
 
 /// How an open loop's send times lie.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Arrival {
     /// At equal distances, each connection with a phase of its own.
     Uniform,
@@ -165,9 +191,10 @@ pub enum Arrival {
 }
 
 /// Pings of every connection.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Heartbeat {
     /// From one ping of a connection to its next.
+    #[serde(with = "nanos")]
     pub interval: Duration,
     /// What a ping is.
     pub kind: HeartbeatKind,
@@ -176,7 +203,8 @@ pub struct Heartbeat {
 }
 
 /// How the heartbeats of all connections lie to each other.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum HeartbeatPhase {
     /// Evenly over the interval, as those of users who came one by one.
     Spread,
@@ -186,7 +214,7 @@ pub enum HeartbeatPhase {
 
 /// A text heartbeat of the user's own. Neither body nor reply carries a number, so the oldest
 /// heartbeat of its connection is the one that a reply answers.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct HeartbeatWords {
     /// What is sent.
     pub body: String,
@@ -195,7 +223,8 @@ pub struct HeartbeatWords {
 }
 
 /// What a heartbeat is.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum HeartbeatKind {
     /// A ping frame, answered by a pong (RFC 6455 5.5.2).
     Ping,
@@ -204,7 +233,8 @@ pub enum HeartbeatKind {
 }
 
 /// Type of the messages.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum PayloadKind {
     /// Opcode 1, ASCII.
     Text,
@@ -213,11 +243,12 @@ pub enum PayloadKind {
 }
 
 /// Frames of one message.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Fragmentation {
     /// At least 1; 1 is a message in one frame.
     pub fragments: u32,
     /// From one fragment's send to the next.
+    #[serde(with = "nanos")]
     pub gap: Duration,
     /// A ping stands between the fragments.
     pub interleave_ping: bool,
@@ -231,7 +262,8 @@ impl Fragmentation {
 }
 
 /// Local addresses that connections start from.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Sources {
     /// On loopback as many as the connections need, elsewhere the one the kernel picks.
     Auto,
@@ -240,9 +272,11 @@ pub enum Sources {
 }
 
 /// What the upgrade request carries beside the handshake's own fields.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct RequestExtras {
-    /// Further header fields, in order.
+    /// Further header fields, in order. They may hold secrets, and are in no file.
+    #[serde(skip)]
     pub headers: Vec<(String, Pattern)>,
     /// `Sec-WebSocket-Protocol`, in order of preference.
     pub subprotocols: Vec<String>,
@@ -262,8 +296,10 @@ pub struct Output {
 /// What a document of the result looks like.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Format {
-    /// Everything, schema `plimsoll.loadgen/1`.
+    /// Everything, schema `plimsoll.loadgen/1`: it can be rendered, merged and compared again.
     Json,
+    /// The same without `record`: what people and programs read, a few kilobytes.
+    Summary,
     /// A row for each second and kind.
     Csv,
     /// Percentiles of the answering kind, as `HdrHistogram`'s plotters read them.
@@ -277,6 +313,7 @@ impl Format {
     pub fn flag(self) -> &'static str {
         match self {
             Self::Json => "--json",
+            Self::Summary => "--json-summary",
             Self::Csv => "--csv",
             Self::Hgrm => "--hgrm",
             Self::Hlog => "--hlog",

@@ -42,6 +42,23 @@ pub fn count(text: &str) -> Result<u32, String> {
     Ok(value as u32)
 }
 
+/// A percentage below 100, or a share below 1: `5%`, `0`.
+pub fn share(text: &str) -> Result<f64, String> {
+    let (digits, scale) = text.strip_suffix('%').map_or((text, 1.0), |digits| (digits, 0.01));
+    let share = number(digits).map(|value| value * scale);
+    share
+        .filter(|share| *share < 1.0)
+        .ok_or_else(|| "write a share from 0% to below 100%, such as 5%".to_owned())
+}
+
+/// A confidence: `95%`.
+pub fn confidence(text: &str) -> Result<f64, String> {
+    share(text)
+        .ok()
+        .filter(|share| (0.5..=0.999).contains(share))
+        .ok_or_else(|| "write a confidence from 50% to 99.9%, such as 95%".to_owned())
+}
+
 /// A count from 1 on.
 pub fn positive(text: &str) -> Result<u32, String> {
     match count(text)? {

@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use super::plan::STAMP_BYTES;
 use super::quantity::{MAX_SIZE, bytes, plain};
 use crate::draw::reach;
@@ -14,7 +16,7 @@ const MAX_SIGMA: f64 = 4.0;
 const ROUNDED: f64 = 0.01;
 
 /// Payload bytes of one message: the smallest, the largest, and how sizes lie between them.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Sizes {
     /// Smallest, in bytes.
     pub min: usize,
@@ -25,7 +27,8 @@ pub struct Sizes {
 }
 
 /// How sizes lie between the smallest and the largest.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Shape {
     /// Each is equally likely.
     Even,

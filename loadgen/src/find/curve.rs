@@ -14,7 +14,7 @@ const POINTS: u32 = 8;
 const NEAR: f64 = 0.07;
 
 /// One run of the curve.
-#[derive(Clone, Debug, serde::Serialize)]
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub struct Point {
     /// Messages a second, or connections.
     pub load: f64,
@@ -27,7 +27,7 @@ pub struct Point {
     /// Messages a second that were sent.
     pub rate_achieved: f64,
     /// What the latencies below are of: `response`, `delivery` or `ping`.
-    pub kind: Option<&'static str>,
+    pub kind: Option<Kind>,
     /// Nanoseconds.
     pub latency: Option<Summary>,
     /// Share of what was tried that went wrong, 0 to 1.
@@ -77,7 +77,7 @@ fn point(step: &Step, run: &Run) -> Point {
         verdict: run.judgement.verdict,
         established,
         rate_achieved: outcome.rate_achieved(),
-        kind: answered.map(|(kind, _)| kind.name()),
+        kind: answered.map(|(kind, _)| kind),
         latency: answered.map(|(_, latency)| latency.summary()),
         errors: errors(run),
         server_cpu_us_per_message: server
@@ -92,7 +92,7 @@ pub(super) fn law(axis: Axis, points: &[Point]) -> Option<Usl> {
         return None;
     }
     let sample = |point: &Point| {
-        let response = point.latency.filter(|_| point.kind == Some(Kind::Response.name()))?;
+        let response = point.latency.filter(|_| point.kind == Some(Kind::Response))?;
         Some(Sample { throughput: point.rate_achieved, response: response.mean as f64 / 1e9 })
     };
     let believed = points.iter().filter(|point| point.verdict == Verdict::Valid);

@@ -9,7 +9,7 @@ use crate::slo::Held;
 const FULL: f64 = 0.9;
 
 /// What could take no more.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Limit {
     /// Replies took longer than the objective allows.

@@ -23,7 +23,7 @@ pub(super) struct Machine {
 }
 
 /// One row of the table.
-#[derive(Clone, Copy, PartialEq, Debug, serde::Serialize)]
+#[derive(Clone, Copy, PartialEq, Debug, serde::Serialize, serde::Deserialize)]
 pub struct Row {
     /// Users, a connection each.
     pub users: u64,

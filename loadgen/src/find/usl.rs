@@ -17,7 +17,7 @@ pub(super) struct Sample {
 }
 
 /// The fitted law. An extrapolation: nothing beyond the measured loads was seen.
-#[derive(Clone, Copy, PartialEq, Debug, serde::Serialize)]
+#[derive(Clone, Copy, PartialEq, Debug, serde::Serialize, serde::Deserialize)]
 pub struct Usl {
     /// Messages a second at a concurrency of 1.
     pub lambda: f64,

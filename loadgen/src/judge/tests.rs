@@ -27,6 +27,7 @@ fn own_lag(outcome: &mut Outcome, ns: u64) {
 fn thread(core: &[usize], cpu_ms: u64, waited_ms: u64) -> ThreadUse {
     ThreadUse {
         name: format!("loadgen-{}", core[0]),
+        machine: 0,
         cores: core.to_vec(),
         cpu: Duration::from_millis(cpu_ms),
         waited: Duration::from_millis(waited_ms),

@@ -2,11 +2,15 @@
 
 use std::time::{Duration, SystemTime};
 
+use serde::{Deserialize, Serialize};
+
 use super::{Kind, Latencies, Latency, Steadiness, Tally, Timeline};
 use crate::cost::{GeneratorHealth, ServerCost};
+use crate::nanos;
 
 /// A finished run.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Outcome {
     /// The server's address as the report names it, such as `ws://127.0.0.1:9001/`.
     pub target: String,
@@ -21,6 +25,7 @@ pub struct Outcome {
     /// The same, window by window, but for connects, handshakes and closes.
     pub timeline: Timeline,
     /// When the measured window began, by the calendar; for those who line runs up with other logs.
+    #[serde(with = "nanos::calendar")]
     pub began: Option<SystemTime>,
     /// Messages a second that were asked for; `None` in a closed loop and in idle mode.
     pub rate_requested: Option<f64>,
@@ -64,12 +69,16 @@ impl Outcome {
 }
 
 /// How long each part of the run took.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Phases {
     /// First connect to last 101 (or the last failure).
+    #[serde(with = "nanos")]
     pub connect: Duration,
     /// Warm-up.
+    #[serde(with = "nanos")]
     pub warmup: Duration,
     /// The measured window.
+    #[serde(with = "nanos")]
     pub measure: Duration,
 }

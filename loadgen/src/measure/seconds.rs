@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::{Counts, Kind, Latencies, Recorder};
 
 /// Most seconds that are kept apart: five minutes. A longer run has windows of 2, 4, 8 s.
@@ -81,7 +83,8 @@ impl Seconds {
 }
 
 /// All threads' windows.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Timeline {
     /// What came in each window, in their order.
     pub windows: Vec<Latencies>,
@@ -95,15 +98,31 @@ impl Timeline {
         while self.window_s > 0 && seconds.length / SECOND < self.window_s {
             seconds.halve();
         }
-        while self.window_s > 0 && self.window_s < seconds.length / SECOND {
-            self.halve();
-        }
-        self.window_s = seconds.length / SECOND;
-        let most = self.windows.len().max(seconds.windows.len());
-        self.windows.resize_with(most, Latencies::default);
+        self.widen(seconds.length / SECOND, seconds.windows.len());
         for (sum, window) in self.windows.iter_mut().zip(&seconds.windows) {
             sum.add_window(window);
         }
+    }
+
+    /// Adds another run's windows, each to the one as long after the beginning.
+    pub fn merge(&mut self, other: &Self) {
+        let mut other = other.clone();
+        while other.window_s > 0 && other.window_s < self.window_s {
+            other.halve();
+        }
+        self.widen(other.window_s, other.windows.len());
+        for (sum, window) in self.windows.iter_mut().zip(&other.windows) {
+            sum.merge(window);
+        }
+    }
+
+    /// Makes each window at least `seconds` long, and as many of them as `most` if there are fewer.
+    fn widen(&mut self, seconds: u64, most: usize) {
+        while self.window_s > 0 && self.window_s < seconds {
+            self.halve();
+        }
+        self.window_s = self.window_s.max(seconds);
+        self.windows.resize_with(most.max(self.windows.len()), Latencies::default);
     }
 
     /// How much the last three whole windows of `measured` differ; `None` with fewer of them, or if

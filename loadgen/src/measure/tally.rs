@@ -2,11 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use super::Latency;
 
 /// Counts of one thread, or of all of them added up. Message counts are those of the measured
 /// window, by intended send time; connection counts are those of the whole run.
-#[derive(Clone, PartialEq, Default, Debug)]
+#[derive(Clone, PartialEq, Default, Debug, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Tally {
     /// Connections asked for.
     pub requested: u64,
@@ -69,7 +72,8 @@ pub struct Tally {
 }
 
 /// Deliveries of the broadcast mode.
-#[derive(Clone, PartialEq, Default, Debug)]
+#[derive(Clone, PartialEq, Default, Debug, Serialize, Deserialize)]
+#[serde(default)]
 pub struct BroadcastTally {
     /// Deliveries that the publications of the window should have caused.
     pub expected: u64,

@@ -83,7 +83,8 @@ fn curve(answer: &Answer, style: Style) -> Vec<String> {
     let mut lines = vec![style.heading(&head)];
     lines.extend(answer.curve.iter().map(|point| point_line(point, style)));
     if let Some(kind) = answer.curve.iter().find_map(|point| point.kind) {
-        lines.push(style.aside(&format!("latencies are of {kind}; us/msg is the server's CPU")));
+        let text = format!("latencies are of {}; us/msg is the server's CPU", kind.name());
+        lines.push(style.aside(&text));
     }
     lines
 }

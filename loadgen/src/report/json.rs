@@ -8,16 +8,15 @@ use serde::Serialize;
 use simd_json::prelude::*;
 
 use super::Finished;
-use crate::cli::plan::{Mode, Pace};
+use crate::cli::plan::{Mode, Pace, Plan};
 use crate::cost::{KernelGrowth, us_per_message};
-use crate::doctor::Finding;
 use crate::find::{Answer, Interval, Limit, Point, Row, Usl};
 use crate::judge::Verdict;
 use crate::measure::{Kind, Outcome, Summary, Tally};
 use crate::slo::Held;
 
 /// Name and version of the schema.
-const SCHEMA: &str = "plimsoll.loadgen/1";
+pub(super) const SCHEMA: &str = "plimsoll.loadgen/1";
 
 #[derive(Serialize)]
 struct Document<'a> {
@@ -47,6 +46,11 @@ struct Document<'a> {
     phases: Phases,
     machine: Machine,
     notes: &'a [String],
+    /// What was asked for; durations in nanoseconds.
+    plan: &'a Plan,
+    /// What was measured as it was measured, every histogram and every second included: what
+    /// `loadgen` itself reads again. Null in a summary.
+    record: Option<&'a Outcome>,
     /// The search, whose confirmed run the other fields are of.
     find: Option<Found<'a>>,
 }
@@ -196,27 +200,25 @@ struct Machine {
     cores: usize,
 }
 
-/// The document, indented, with a newline at its end.
-pub fn to_json(finished: Finished<'_>) -> Result<String, simd_json::Error> {
-    write(&document(finished))
+/// The document. That of a search is that of the run which the
+/// answer stands on, and the answer.
+pub fn to_json(
+    finished: Finished<'_>,
+    answer: Option<&Answer>,
+) -> Result<String, simd_json::Error> {
+    to_document(&Document { find: answer.map(found), ..document(finished) })
 }
 
-/// The document of a search: that of the run which the answer stands on, and the answer.
-pub fn answer_to_json(finished: Finished<'_>, answer: &Answer) -> Result<String, simd_json::Error> {
-    write(&Document { find: Some(found(answer)), ..document(finished) })
+/// The same without what only `loadgen` reads.
+pub(super) fn to_summary(
+    finished: Finished<'_>,
+    answer: Option<&Answer>,
+) -> Result<String, simd_json::Error> {
+    to_document(&Document { find: answer.map(found), record: None, ..document(finished) })
 }
 
-/// What the doctor found, schema `plimsoll.doctor/1`.
-pub fn findings_to_json(findings: &[Finding]) -> Result<String, simd_json::Error> {
-    #[derive(Serialize)]
-    struct Findings<'a> {
-        schema: &'static str,
-        findings: &'a [Finding],
-    }
-    write(&Findings { schema: "plimsoll.doctor/1", findings })
-}
-
-fn write(document: &impl Serialize) -> Result<String, simd_json::Error> {
+/// Any document as text: indented, with a newline at its end.
+pub fn to_document(document: &impl Serialize) -> Result<String, simd_json::Error> {
     let mut text = simd_json::serde::to_owned_value(document)?.encode_pp();
     text.push('\n');
     Ok(text)
@@ -294,6 +296,8 @@ fn document(finished: Finished<'_>) -> Document<'_> {
             cores: std::thread::available_parallelism().map_or(0, usize::from),
         },
         notes: &outcome.notes,
+        plan,
+        record: Some(outcome),
         find: None,
     }
 }

@@ -61,7 +61,8 @@ pub(super) fn too_few(latency: &Latency) -> Option<(&'static str, f64)> {
     Some((name, ENOUGH_BEYOND / beyond))
 }
 
-fn is_few(count: u64, beyond: f64) -> bool {
+/// Whether so few of `count` samples lie in the share `beyond` that a stall or two decide it.
+pub(crate) fn is_few(count: u64, beyond: f64) -> bool {
     // Products such as 0.01 x 10,000 may be a little off in binary.
     count as f64 * beyond + 1e-6 < ENOUGH_BEYOND
 }

@@ -1,6 +1,7 @@
 //! One fixed run, its report and its document.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
@@ -29,6 +30,7 @@ fn latencies(outcome: &mut Outcome, kind: Kind, count: u64, us: impl Fn(u64) -> 
 fn thread(core: usize, cpu_ms: u64) -> ThreadUse {
     ThreadUse {
         name: format!("loadgen-{core}"),
+        machine: 0,
         cores: vec![core],
         cpu: Duration::from_millis(cpu_ms),
         waited: Duration::from_millis(10),
@@ -102,7 +104,7 @@ fn document(args: &[&str], outcome: &Outcome) -> simd_json::OwnedValue {
     let plan = plan(args);
     let judgement = judge(&plan, outcome);
     let text =
-        to_json(Finished { plan: &plan, outcome, judgement: &judgement, held: &[] }).unwrap();
+        to_json(Finished { plan: &plan, outcome, judgement: &judgement, held: &[] }, None).unwrap();
     assert!(text.ends_with("}\n"));
     simd_json::to_owned_value(&mut text.into_bytes()).unwrap()
 }
@@ -357,4 +359,57 @@ fn percentiles_as_the_plotters_read_them() {
     assert!(rising, "{text}");
     assert!(text.contains("#[Mean") && text.contains("Total count    =         1503]"), "{text}");
     assert_eq!(hdr::percentiles(&Outcome::default()), "# nothing was answered\n");
+}
+
+/// A result file is the run: what is read makes the same report and the same file again.
+#[test]
+fn a_result_is_read_as_it_was_written() {
+    let line = ["--mode", "broadcast", "--rate", "2000", "--verify", "--slo", "delivery.p99<1ms"];
+    let plan = plan(&line);
+    let mut outcome = broadcast();
+    outcome.began = Some(SystemTime::UNIX_EPOCH + Duration::from_nanos(1_790_000_000_123_456_789));
+    let mut second = Latencies::default();
+    second.record(Kind::Delivery, 5_000);
+    outcome.timeline = Timeline { windows: vec![second, Latencies::default()], window_s: 1 };
+    let (judgement, held) = (judge(&plan, &outcome), plan.slo.as_ref().unwrap().hold(&outcome));
+    let written = Finished { plan: &plan, outcome: &outcome, judgement: &judgement, held: &held };
+    let text = to_json(written, None).unwrap();
+    let read = Recorded::parse(Path::new("x.json"), text.clone().into_bytes()).unwrap();
+    let again = Finished::from(&read.run);
+    assert_eq!(again.to_text(Style::PLAIN), written.to_text(Style::PLAIN));
+    assert_eq!(to_json(again, None).unwrap(), text);
+    for format in [Format::Csv, Format::Hgrm, Format::Hlog] {
+        assert_eq!(
+            super::document(format, again, None).unwrap(),
+            super::document(format, written, None).unwrap()
+        );
+    }
+}
+
+#[test]
+fn a_file_that_is_no_result_is_refused() {
+    let outcome = echo();
+    let plan = plan(&["--rate", "2000"]);
+    let judgement = judge(&plan, &outcome);
+    let run = Finished { plan: &plan, outcome: &outcome, judgement: &judgement, held: &[] };
+    let summary = json::to_summary(run, None).unwrap();
+    let whole = to_json(run, None).unwrap();
+    assert!(summary.len() < 10_000 && whole.len() > summary.len(), "{}", summary.len());
+    let later = whole.replace("plimsoll.loadgen/1", "plimsoll.loadgen/2");
+    let damaged = whole.replacen("HISTF", "HISTX", 1);
+    for (text, why) in [
+        (summary.as_str(), "it is a summary, without the histograms; name a file"),
+        (later.as_str(), "its schema is plimsoll.loadgen/2, not plimsoll.loadgen/1; use the"),
+        (damaged.as_str(), "a histogram is no V2"),
+        ("{}", "it is no result of loadgen"),
+        ("", "it is no result of loadgen"),
+        ("second,seconds", "it is no result of loadgen"),
+    ] {
+        let error = Recorded::parse(Path::new("x.json"), text.as_bytes().to_vec());
+        let error = error.err().unwrap().to_string();
+        assert!(error.starts_with("x.json: ") && error.contains(why), "{error}");
+    }
+    let error = Recorded::read(Path::new("/no/such.json")).err().unwrap().to_string();
+    let said = "/no/such.json: it cannot be read (No such file or directory); name a file that can";
+    assert_eq!(error, said);
 }

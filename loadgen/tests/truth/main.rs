@@ -193,7 +193,7 @@ fn service_alone_omits_what_the_server_held_back() {
     let text = run.finished(|finished| finished.to_text(Style::PLAIN));
     let row = |name: &str| text.lines().find(|line| line.starts_with(name)).unwrap().to_owned();
     assert!(row("response").contains(" 192ms ") && row("service").contains(" 2.00ms "), "{text}");
-    let mut document = run.finished(to_json).unwrap().into_bytes();
+    let mut document = run.finished(|finished| to_json(finished, None)).unwrap().into_bytes();
     let document = simd_json::to_owned_value(&mut document).unwrap();
     let p99 = |kind: &str| document["latency"][kind]["p99"].as_u64().unwrap();
     assert!(p99("response") > 90 * p99("service"), "{}", document["latency"]);

@@ -1,0 +1,284 @@
+//! Results of several machines that drove one server together, as one result.
+//!
+//! Histograms and counts are added, second by second too, and percentiles are read from the sum:
+//! none is averaged. What cannot be added (two costs of one server, runs of different hours) is
+//! left out with a note or refused.
+
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
+
+use crate::cli::differences;
+use crate::cli::plan::{Mode, Pace, Plan};
+use crate::find::Run;
+use crate::human::grouped;
+use crate::judge::{Judgement, Verdict};
+use crate::measure::Outcome;
+use crate::report::Recorded;
+
+/// Fields of the plan that each machine may have of its own. Loads are added.
+const OWN: [&str; 8] = [
+    "plan.connections",
+    "plan.mode.broadcast.publishers",
+    "plan.mode.broadcast.subscribers",
+    "plan.pace.open.rate",
+    "plan.pin",
+    "plan.seed",
+    "plan.sources",
+    "plan.threads",
+];
+
+/// Beginnings of the measured windows this far apart are worth a note.
+const TOGETHER: Duration = Duration::from_secs(1);
+
+/// Results that are not parts of one run.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "{} with {}: {field} differs ({first}, {second}); {remedy}",
+    .with.display(),
+    .path.display()
+)]
+pub struct MergeError {
+    /// The file that does not fit.
+    pub path: PathBuf,
+    /// The first file.
+    pub with: PathBuf,
+    /// The field that differs, as the result file names it.
+    pub field: String,
+    /// The first file's value.
+    pub first: String,
+    /// The other's.
+    pub second: String,
+    /// What to do.
+    pub remedy: &'static str,
+}
+
+/// Adds up. `None` if there is nothing to add.
+///
+/// # Errors
+/// The first file that differs from the first one in what must not differ, and in which field.
+pub fn merge(runs: &[Recorded]) -> Result<Option<Run>, Box<MergeError>> {
+    let Some((first, others)) = runs.split_first() else { return Ok(None) };
+    others.iter().try_for_each(|other| fits(first, other))?;
+    let mut plan = first.run.plan.clone();
+    let mut outcome = first.run.outcome.clone();
+    let servers = runs.iter().filter(|run| run.run.outcome.server.is_some()).count();
+    for (machine, other) in others.iter().enumerate() {
+        add_load(&mut plan, &other.run.plan);
+        add(&mut outcome, &other.run.outcome, machine + 1);
+    }
+    outcome.notes = notes(runs, &outcome);
+    if servers > 1 {
+        outcome.server = None;
+        outcome.notes.push(
+            "the server's cost was measured by several of them: it is left out here".to_owned(),
+        );
+    }
+    let held = plan.slo.as_ref().map(|slo| slo.hold(&outcome)).unwrap_or_default();
+    Ok(Some(Run { plan, outcome, judgement: worst(runs), held }))
+}
+
+/// Whether two results may be parts of one run.
+fn fits(first: &Recorded, other: &Recorded) -> Result<(), Box<MergeError>> {
+    let refused = |field: &str, values: [String; 2], remedy| {
+        let [first_value, second] = values;
+        Err(Box::new(MergeError {
+            path: other.path.clone(),
+            with: first.path.clone(),
+            field: field.to_owned(),
+            first: first_value,
+            second,
+            remedy,
+        }))
+    };
+    let found = differences(&first.run.plan, &other.run.plan);
+    if let Some(found) = found.into_iter().find(|found| !OWN.contains(&found.field.as_str())) {
+        let remedy = "runs that are added must have asked for the same, compare takes others";
+        return refused(&found.field, [found.first, found.second], remedy);
+    }
+    let (a, b) = (&first.run.outcome, &other.run.outcome);
+    if a.embedded || b.embedded {
+        let values = [a.target.clone(), b.target.clone()];
+        return refused("target", values, "each run had a server of its own inside: compare them");
+    }
+    if first.answer.is_some() || other.answer.is_some() {
+        let value = |run: &Recorded| run.answer.as_ref().map_or("null", |_| "a search").to_owned();
+        return refused("find", [value(first), value(other)], "a search cannot be added");
+    }
+    if !overlap(a, b) {
+        let value = |outcome: &Outcome| match outcome.began {
+            None => "unknown".to_owned(),
+            Some(at) => humantime::format_rfc3339_seconds(at).to_string(),
+        };
+        let remedy = "their measured windows did not overlap, so no load was their sum: start them \
+                      together, and set the machines' clocks";
+        return refused("record.began", [value(a), value(b)], remedy);
+    }
+    Ok(())
+}
+
+/// Whether both measured windows have an instant in common.
+fn overlap(a: &Outcome, b: &Outcome) -> bool {
+    let window =
+        |outcome: &Outcome| outcome.began.map(|began| (began, began + outcome.phases.measure));
+    match (window(a), window(b)) {
+        (Some(a), Some(b)) => a.0 < b.1 && b.0 < a.1,
+        _ => false,
+    }
+}
+
+fn add_load(plan: &mut Plan, other: &Plan) {
+    plan.connections = plan.connections.saturating_add(other.connections);
+    if let (Pace::Open { rate, .. }, Pace::Open { rate: more, .. }) = (&mut plan.pace, other.pace) {
+        *rate += more;
+    }
+    if let (Mode::Broadcast(rooms), Mode::Broadcast(more)) = (&mut plan.mode, other.mode) {
+        rooms.publishers = rooms.publishers.saturating_add(more.publishers);
+        rooms.subscribers = rooms.subscribers.saturating_add(more.subscribers);
+    }
+}
+
+fn add(outcome: &mut Outcome, other: &Outcome, machine: usize) {
+    outcome.loopback &= other.loopback;
+    outcome.tally.merge(&other.tally);
+    outcome.latencies.merge(&other.latencies);
+    outcome.timeline.merge(&other.timeline);
+    outcome.began = outcome.began.min(other.began);
+    outcome.rate_requested = match (outcome.rate_requested, other.rate_requested) {
+        (Some(a), Some(b)) => Some(a + b),
+        (a, b) => a.or(b),
+    };
+    let (mine, theirs) = (&mut outcome.phases, other.phases);
+    mine.connect = mine.connect.max(theirs.connect);
+    mine.warmup = mine.warmup.max(theirs.warmup);
+    mine.measure = mine.measure.max(theirs.measure);
+    outcome.generator.merge(&other.generator, machine);
+    outcome.server = outcome.server.take().or_else(|| other.server.clone());
+}
+
+/// The worst of the verdicts, and every reason with its file.
+fn worst(runs: &[Recorded]) -> Judgement {
+    let rank = |verdict: Verdict| match verdict {
+        Verdict::Valid => 0,
+        Verdict::Inconclusive => 1,
+        Verdict::GeneratorBound => 2,
+    };
+    let verdicts = runs.iter().map(|run| run.run.judgement.verdict);
+    let verdict = verdicts.max_by_key(|verdict| rank(*verdict)).unwrap_or(Verdict::Valid);
+    Judgement { verdict, reasons: named(runs, |run| &run.run.judgement.reasons) }
+}
+
+fn named(runs: &[Recorded], what: fn(&Recorded) -> &Vec<String>) -> Vec<String> {
+    let lines = |run| what(run).iter().map(move |text| (run, text));
+    let line = |(run, text): (&Recorded, &String)| format!("{}: {text}", run.path.display());
+    runs.iter().flat_map(lines).map(line).collect()
+}
+
+fn notes(runs: &[Recorded], sum: &Outcome) -> Vec<String> {
+    let mut notes = named(runs, |run| &run.run.outcome.notes);
+    notes.push(format!("the sum of {} results", grouped(runs.len() as u64)));
+    let begins = runs.iter().filter_map(|run| run.run.outcome.began);
+    let last = begins.max().unwrap_or(SystemTime::UNIX_EPOCH);
+    let apart = sum.began.and_then(|first| last.duration_since(first).ok()).unwrap_or_default();
+    if apart > TOGETHER {
+        notes.push(format!(
+            "their measured windows began within {:.1} s of each other: the seconds are each run's \
+             own",
+            apart.as_secs_f64()
+        ));
+    }
+    notes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::Args;
+    use crate::cost::{ServerCost, ThreadUse};
+    use crate::measure::{Kind, Latencies, Latency, Timeline};
+    use clap::Parser as _;
+
+    /// A machine that sent 100 messages a second for 10 s, from `began` on.
+    fn machine(name: &str, line: &str, began: u64, us: u64) -> Recorded {
+        let line = format!("loadgen ws://192.0.2.1/ -R 100 --slo response.max<1ms {line}");
+        let plan = Args::try_parse_from(line.split_ascii_whitespace()).unwrap().plan().unwrap();
+        let mut outcome = Outcome {
+            target: "ws://192.0.2.1/".to_owned(),
+            rate_requested: Some(100.0),
+            began: Some(SystemTime::UNIX_EPOCH + Duration::from_secs(1_000 + began)),
+            ..Outcome::default()
+        };
+        outcome.phases.measure = Duration::from_secs(10);
+        (outcome.tally.requested, outcome.tally.sent) = (1000, 1000);
+        let mut second = Latencies::default();
+        (0..100).for_each(|k| second.record(Kind::Response, us * 1000 + k));
+        outcome.timeline = Timeline { windows: vec![second; 10], window_s: 1 };
+        for window in outcome.timeline.windows.clone() {
+            outcome.latencies.merge(&window);
+        }
+        let cpu = Duration::from_secs(5);
+        let thread = ThreadUse { cores: vec![0], cpu, ..ThreadUse::default() };
+        outcome.generator.threads.push(thread);
+        outcome.generator.wall = Duration::from_secs(10);
+        outcome.notes.push("a note".to_owned());
+        let judgement = Judgement { verdict: Verdict::Valid, reasons: Vec::new() };
+        let run = Run { plan, outcome, judgement, held: Vec::new() };
+        Recorded { path: PathBuf::from(name), run, answer: None }
+    }
+
+    #[test]
+    fn all_is_added_and_nothing_averaged() {
+        let (mut a, mut b) = (machine("a", "-c 10", 0, 100), machine("b", "-c 5 --seed 2", 3, 900));
+        a.run.outcome.server = Some(ServerCost::default());
+        b.run.judgement.verdict = Verdict::Inconclusive;
+        b.run.judgement.reasons.push("the machine was full".to_owned());
+        let sum = merge(&[a, b]).unwrap().unwrap();
+        let (plan, outcome) = (&sum.plan, &sum.outcome);
+        assert_eq!((plan.connections, outcome.rate_requested), (15, Some(200.0)));
+        assert!(matches!(plan.pace, Pace::Open { rate, .. } if rate.to_bits() == 200f64.to_bits()));
+        assert_eq!((outcome.tally.requested, outcome.tally.sent), (2000, 2000));
+        let response = outcome.latencies.get(Kind::Response).unwrap();
+        assert_eq!(response.count(), 2000);
+        // Half of the replies took 100 us, the others 900: no percentile lies between.
+        assert!(response.quantile(0.49) < 101_000 && response.quantile(0.51) > 899_000);
+        let second = outcome.timeline.windows[9].get(Kind::Response);
+        assert_eq!(second.map(Latency::count), Some(200));
+        assert_eq!(sum.judgement.verdict, Verdict::Inconclusive);
+        assert_eq!(sum.judgement.reasons, ["b: the machine was full"]);
+        assert!(sum.held[0].passed && outcome.server.is_some());
+        // Each has a core 0 of its own.
+        let cores = outcome.generator.core_percents();
+        assert_eq!(cores.len(), 2);
+        assert!(cores.iter().all(|(_, percent)| (percent - 50.0).abs() < 1e-9), "{cores:?}");
+        assert_eq!(outcome.notes[..2], ["a: a note", "b: a note"]);
+        let apart = outcome.notes.iter().any(|note| note.contains("began within 3.0 s"));
+        assert!(apart, "{:?}", outcome.notes);
+    }
+
+    #[test]
+    fn what_differs_is_named() {
+        let refused =
+            |other: Recorded| merge(&[machine("a", "", 0, 1), other]).err().unwrap().to_string();
+        let said = refused(machine("b", "--size 64", 0, 1));
+        assert!(said.starts_with("a with b: plan.size.max differs (125, 64); "), "{said}");
+        let said = refused(machine("b", "--fragments 2", 0, 1));
+        assert!(said.contains("plan.fragmentation.fragments differs (1, 2)"), "{said}");
+        let said = refused(machine("b", "", 11, 1));
+        assert!(said.contains("record.began") && said.contains("did not overlap"), "{said}");
+        let mut inside = machine("b", "", 0, 1);
+        inside.run.outcome.embedded = true;
+        assert!(refused(inside).contains("a server of its own"));
+        assert!(merge(&[]).unwrap().is_none());
+    }
+
+    #[test]
+    fn a_server_that_two_measured_is_left_out() {
+        let measured = |name| {
+            let mut one = machine(name, "", 0, 1);
+            one.run.outcome.server = Some(ServerCost::default());
+            one
+        };
+        let sum = merge(&[measured("a"), measured("b")]).unwrap().unwrap();
+        assert_eq!(sum.outcome.server, None);
+        assert!(sum.outcome.notes.iter().any(|note| note.contains("left out")));
+    }
+}
