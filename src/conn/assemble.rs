@@ -108,6 +108,23 @@ impl Partial {
         self.resume(header, gear)
     }
 
+    /// Goes on with a message whose first frames are joined already: their payload, what they cost,
+    /// and how their text stands.
+    pub(super) fn adopt(
+        &mut self,
+        kind: Kind,
+        payload: &[u8],
+        charged: usize,
+        utf8: Utf8,
+        gear: &mut Gear,
+    ) {
+        debug_assert!(self.is_empty(), "a second message inside the first");
+        let mut buffer = gear.pool.take(payload.len(), payload.len());
+        buffer.extend(payload.len()).copy_from_slice(payload);
+        let (key, fin) = (Key::default(), false);
+        self.assembly = Some(Assembly { kind, buffer, charged, utf8, missing: 0, key, fin });
+    }
+
     /// Adds a further frame to the message.
     pub(super) fn resume(&mut self, header: &Header, gear: &Gear) -> Result<(), Violation> {
         let Some(assembly) = &mut self.assembly else { return Err(Violation::StrayContinuation) };

@@ -20,6 +20,12 @@ impl<'b> Input<'b> {
         self.rest
     }
 
+    /// What is left, to be worked on before it is taken.
+    #[inline]
+    pub(super) fn rest_mut(&mut self) -> &mut [u8] {
+        self.rest
+    }
+
     /// Offset of the next byte in the read buffer.
     #[inline]
     pub fn at(&self) -> usize {

@@ -1,18 +1,17 @@
 //! A fragmented message that stands in one read from its first frame to its last: its payloads are
-//! moved together where they lie, and it is a whole message like any other.
+//! unmasked to where they lie side by side, and it is a whole message like any other.
 //!
-//! Left as it came to `assemble` is what is cut by the end of a read, what is longer than the room
-//! for its answer's header allows, and what has a frame that [`frame::glance`] does not tell: a
-//! control frame, a last one of less than [`GLANCE`] bytes, one at fault. Text is the exception: a
-//! run that is not valid is taken, and the connection fails as it would there.
+//! Each header is looked at once. Where the run ends before the message does, what is joined so far
+//! goes to `assemble`, as if it had come there from the start: at the end of a read, before a frame
+//! that [`frame::glance`] does not tell (a control frame, a last one of less than 8 bytes, one at
+//! fault), and where the answer's header would not fit any more.
 
 use super::Conn;
 use super::assemble::charge;
 use super::gear::Gear;
 use super::input::Input;
 use super::message::{Body, Kind, Message};
-use super::settings::Settings;
-use crate::wire::frame::{self, GLANCE, Opcode};
+use crate::wire::frame::{self, Header, Opcode};
 use crate::wire::utf8::Utf8;
 use crate::wire::violation::Violation;
 
@@ -21,67 +20,75 @@ use crate::wire::violation::Violation;
 const LONGEST: usize = u16::MAX as usize;
 
 impl Conn {
-    /// The message whose frames come next, if they all do. `None` takes nothing from the input,
-    /// unless its text is not valid: then the connection has failed.
+    /// The message whose frames come next, if they all do. `None`: what has been taken from the
+    /// input is in the partial message, or its text is not valid and the connection has failed.
     pub(super) fn next_joined<'b>(
         &mut self,
         input: &mut Input<'b>,
         gear: &mut Gear,
     ) -> Option<Message<'b>> {
         let masked = gear.settings.side.peer_masks();
-        let run = run_length(input.rest(), masked, &gear.settings)?;
         let first = frame::glance(input.rest(), masked)?;
-        let at = input.at();
-        let frames = input.take(run);
-        let kind = if first.opcode == Opcode::Text { Kind::Text } else { Kind::Binary };
-        let mut utf8 = Utf8::default();
-        let (mut from, mut to) = (0, usize::from(first.size));
-        let mut valid = Ok(());
-        while valid.is_ok() && from < run {
-            let Some(header) = frame::glance(&frames[from..], masked) else {
-                debug_assert!(false, "the run was told by the same glances");
-                return None;
-            };
-            let start = from + usize::from(header.size);
-            let end = start + header.len as usize;
-            let payload = &mut frames[start..end];
-            match kind {
-                Kind::Text => valid = gear.masker.apply_text(header.key, payload, &mut utf8),
-                Kind::Binary => gear.masker.apply(header.key, payload),
-            }
-            frames.copy_within(start..end, to);
-            to += end - start;
-            from = end;
+        let kind = match first.opcode {
+            Opcode::Text => Kind::Text,
+            Opcode::Binary => Kind::Binary,
+            _ => return None,
+        };
+        // One that stands alone is copied once where it is assembled, and twice from here.
+        if first.fin || size(&first) >= input.rest().len() {
+            return None;
         }
-        if valid.and_then(|()| utf8.finish()).is_err() {
+        let (mut charged, mut utf8) = (0, Utf8::default());
+        let (at, room) = (input.at(), usize::from(first.size));
+        let (mut next, mut from, mut to) = (Some(first), 0, room);
+        let mut valid = true;
+        let bytes = input.rest_mut();
+        let whole = loop {
+            let Some(header) = next.filter(|h| size(h) <= bytes.len() - from) else { break false };
+            let settings = &gear.settings;
+            match charge(charged, header.len, settings.frame_cost, settings) {
+                Ok(sum) if sum <= LONGEST => charged = sum,
+                _ => break false,
+            }
+            let start = from + usize::from(header.size);
+            from += size(&header);
+            let payload = &mut bytes[to..from];
+            match kind {
+                Kind::Binary => gear.masker.apply_moved(header.key, payload, start - to),
+                Kind::Text => {
+                    let text = &mut payload[start - to..];
+                    valid = gear.masker.apply_text(header.key, text, &mut utf8).is_ok();
+                    payload.copy_within(start - to.., 0);
+                }
+            }
+            to += from - start;
+            if header.fin || !valid {
+                break true;
+            }
+            next = frame::glance(&bytes[from..], masked)
+                .filter(|header| header.opcode == Opcode::Continuation);
+        };
+        let frames = input.take(from);
+        if !valid || whole && utf8.finish().is_err() {
             self.fail(Violation::InvalidUtf8, gear);
+            return None;
+        }
+        let (frame, _) = frames.split_at_mut(to);
+        if !whole {
+            if from > 0 {
+                self.partial(gear).adopt(kind, &frame[room..], charged, utf8, gear);
+            }
             return None;
         }
         self.message = gear.now;
         gear.count_received();
-        let (frame, _) = frames.split_at_mut(to);
-        Some(Message { kind, body: Body::InPlace { frame, at, header: usize::from(first.size) } })
+        Some(Message { kind, body: Body::InPlace { frame, at, header: room } })
     }
 }
 
-/// Bytes of the frames of one message at the start of `bytes`, if all of them are there, one behind
-/// the other, the last long enough for a glance, and within the bounds that `assemble` charges by.
-fn run_length(bytes: &[u8], masked: bool, settings: &Settings) -> Option<usize> {
-    let (mut end, mut charged) = (0, 0);
-    loop {
-        let rest = &bytes[end..];
-        let header = frame::glance(rest, masked)?;
-        let begins = header.opcode != Opcode::Continuation;
-        let size = usize::from(header.size) + header.len as usize;
-        charged = charge(charged, header.len, settings.frame_cost, settings).ok()?;
-        end += size;
-        if begins != (end == size) || size > rest.len() {
-            return None;
-        }
-        if header.fin {
-            return (size >= GLANCE && charged <= LONGEST).then_some(end);
-        }
-    }
+/// Bytes of a frame.
+fn size(header: &Header) -> usize {
+    usize::from(header.size) + header.len as usize
 }
 
 #[cfg(test)]
@@ -90,7 +97,7 @@ mod tests {
     use super::super::tests::drive::{Rig, Seen, settings};
     use super::super::tests::naive;
     use super::super::tests::place::first;
-    use super::*;
+    use crate::conn::Settings;
 
     const KEY: Option<[u8; 4]> = Some([1, 2, 3, 4]);
 

@@ -8,9 +8,10 @@
 //!
 //! 1. [`Conn::restore_tail`], to put kept bytes in front of what it reads; or [`Conn::direct`], to
 //!    read straight into a large message's buffer, then [`Conn::received`];
-//! 2. [`Conn::next`] until it gives `None` (or [`Conn::next_whole`] as long as that gives messages,
-//!    then `next`): each [`Event`] borrows the read buffer, never the connection, so that the App
-//!    may answer through [`Conn::sender`] while it looks at the event; a message then goes back by
+//! 2. [`Conn::next`] until it gives `None` (or its parts: [`Conn::next_whole`] as long as that
+//!    gives messages, then [`Conn::next_other`] unless [`Conn::has_done`] with the input): each
+//!    [`Event`] borrows the read buffer, never the connection, so that the App may answer through
+//!    [`Conn::sender`] while it looks at the event; a message then goes back by
 //!    [`Message::reclaim`];
 //! 3. one write of [`Gear::stage`], then [`Conn::settle`] with the number of bytes the socket took
 //!    (if bytes are owed from before, nothing is written first: `settle(0)`, then the outbox);
@@ -152,25 +153,40 @@ impl Conn {
     /// The next event in the input; `None` when the rest is incomplete (and kept) or void.
     #[inline(never)]
     pub fn next<'b>(&mut self, input: &mut Input<'b>, gear: &mut Gear) -> Option<Event<'b>> {
-        if let Some(message) = self.next_whole(input, gear) {
-            return Some(Event::Message(message));
+        match self.next_whole(input, gear) {
+            Some(message) => Some(Event::Message(message)),
+            None => self.next_other(input, gear),
         }
-        if self.partial.is_none() {
-            if input.rest().is_empty() {
-                return None;
-            }
-            if self.reads_frames()
-                && let Some(message) = self.next_joined(input, gear)
-            {
-                return Some(Event::Message(message));
-            }
+    }
+
+    /// The events that [`Conn::next_whole`] does not give: to be asked for when it gave `None`.
+    #[inline(never)]
+    pub fn next_other<'b>(&mut self, input: &mut Input<'b>, gear: &mut Gear) -> Option<Event<'b>> {
+        if self.has_done(input) {
+            return None;
+        }
+        if self.partial.is_none()
+            && self.reads_frames()
+            && let Some(message) = self.next_joined(input, gear)
+        {
+            return Some(Event::Message(message));
         }
         self.next_rare(input, gear)
     }
 
-    /// The common case of [`Conn::next`], alone and inline: nothing is incomplete, and the next
-    /// frame is a whole message that is all here. Unmasked where it lies. `None` means: ask `next`.
+    /// Whether there is no event to come: the input is used up, and nothing is incomplete.
     #[inline]
+    pub fn has_done(&self, input: &Input<'_>) -> bool {
+        input.rest().is_empty() && self.partial.is_none()
+    }
+
+    /// The common case of [`Conn::next`], alone and inline: nothing is incomplete, and the next
+    /// frame is a whole message that is all here. Unmasked where it lies.
+    #[expect(
+        clippy::inline_always,
+        reason = "a call for each small message is a tenth of its cost"
+    )]
+    #[inline(always)]
     pub fn next_whole<'b>(
         &mut self,
         input: &mut Input<'b>,
@@ -311,7 +327,7 @@ impl Conn {
             (_, false) => Some(Kind::Binary),
         };
         input.take(usize::from(header.size));
-        let partial = self.partial.get_or_insert_with(|| gear.partials.pop().unwrap_or_default());
+        let partial = self.partial(gear);
         match kind {
             Some(kind) => partial.begin(kind, header, gear),
             None => partial.resume(header, gear),
@@ -356,10 +372,13 @@ impl Conn {
     fn keep_tail(&mut self, input: &mut Input<'_>, gear: &mut Gear) {
         let n = input.rest().len();
         if n > 0 {
-            let partial =
-                self.partial.get_or_insert_with(|| gear.partials.pop().unwrap_or_default());
-            partial.keep_tail(input.take(n));
+            self.partial(gear).keep_tail(input.take(n));
         }
+    }
+
+    /// The box of incomplete things, from the shard if it has none.
+    fn partial(&mut self, gear: &mut Gear) -> &mut Partial {
+        self.partial.get_or_insert_with(|| gear.partials.pop().unwrap_or_default())
     }
 
     /// Gives the box of incomplete things back once it is empty.

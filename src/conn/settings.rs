@@ -11,14 +11,25 @@ pub struct Tick(pub u32);
 
 impl Tick {
     /// Milliseconds of one tick.
-    pub const MILLIS: u128 = 250;
+    pub const MILLIS: u64 = 250;
+
+    /// Whole ticks in a time; past 34 years the last.
+    #[must_use]
+    pub fn whole(time: Duration) -> u32 {
+        // In 64 bits: the shard's clock is told with every turn of its loop, and `as_millis` divides
+        // 128 of them.
+        let per_second = 1000 / Self::MILLIS;
+        let rest = u64::from(time.subsec_millis()) / Self::MILLIS;
+        let ticks = time.as_secs().saturating_mul(per_second).saturating_add(rest);
+        u32::try_from(ticks).unwrap_or(u32::MAX)
+    }
 
     /// The first tick that is surely `wait` later: one more than the quotient, as this tick has
     /// partly passed already.
     #[must_use]
     pub fn plus(self, wait: Duration) -> Self {
-        let ticks = wait.as_millis().div_ceil(Self::MILLIS) + 1;
-        Self(self.0.saturating_add(u32::try_from(ticks).unwrap_or(u32::MAX)))
+        let begun = wait.saturating_add(Duration::from_millis(Self::MILLIS - 1));
+        Self(self.0.saturating_add(Self::whole(begun)).saturating_add(1))
     }
 }
 

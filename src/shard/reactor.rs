@@ -35,7 +35,7 @@ use super::turn::{FRONT, Turn};
 use crate::conn::{Gear, Settings, Tally, Tick};
 
 /// One tick of the coarse clock.
-pub(super) const TICK: Duration = Duration::from_millis(Tick::MILLIS as u64);
+pub(super) const TICK: Duration = Duration::from_millis(Tick::MILLIS);
 
 /// Connections whose end is dealt with in one turn; the rest waits for the next.
 const BURIALS: usize = 1024;
@@ -236,9 +236,9 @@ impl<N: Net, A: App> Reactor<N, A> {
 
     fn tick(&mut self) {
         self.now = self.core.kit.net.now();
-        let millis = self.now.saturating_duration_since(self.started).as_millis();
+        let ran = self.now.saturating_duration_since(self.started);
         // From 1 on: 0 means 'never' in a connection.
-        self.core.kit.gear.now = Tick((millis / Tick::MILLIS) as u32 + 1);
+        self.core.kit.gear.now = Tick(Tick::whole(ran).saturating_add(1));
         self.place.counters[self.place.index].turns.add(1);
     }
 

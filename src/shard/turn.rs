@@ -155,7 +155,10 @@ impl<N: Net, A: App> Turn<'_, N, A> {
             while let Some(message) = self.slot.conn.next_whole(input, &mut self.kit.gear) {
                 self.message(message);
             }
-            let Some(event) = self.slot.conn.next(input, &mut self.kit.gear) else { return };
+            if self.slot.conn.has_done(input) {
+                return;
+            }
+            let Some(event) = self.slot.conn.next_other(input, &mut self.kit.gear) else { return };
             self.handle(event);
         }
     }

@@ -97,6 +97,13 @@ pub const GLANCE: usize = 8;
 #[inline]
 pub fn glance(bytes: &[u8], masked: bool) -> Option<Header> {
     let look = u64::from_le_bytes(*bytes.first_chunk::<GLANCE>()?);
+    // Two paths without a choice inside, instead of one that asks `masked` four times.
+    if masked { told::<true>(look) } else { told::<false>(look) }
+}
+
+#[expect(clippy::inline_always, reason = "a call for each small message is a tenth of its cost")]
+#[inline(always)]
+fn told<const MASKED: bool>(look: u64) -> Option<Header> {
     let (first, second) = (look as u8, (look >> 8) as u8);
     let opcode = match first & !field::FIN {
         0x0 => Opcode::Continuation,
@@ -105,7 +112,7 @@ pub fn glance(bytes: &[u8], masked: bool) -> Option<Header> {
         _ => return None,
     };
     // A mask bit that is wrong makes it larger than any length.
-    let (short, key_size) = if masked { (second ^ field::MASK, 4) } else { (second, 0) };
+    let (short, key_size) = if MASKED { (second ^ field::MASK, 4) } else { (second, 0) };
     let (len, at) = match short {
         0..field::LENGTH_16 => (u16::from(short), 2),
         field::LENGTH_16 => ((look >> 16) as u16, 4),
@@ -115,7 +122,7 @@ pub fn glance(bytes: &[u8], masked: bool) -> Option<Header> {
     if at == 4 && len < u16::from(field::LENGTH_16) {
         return None;
     }
-    let key = if masked { Key(((look >> (8 * at)) as u32).to_le_bytes()) } else { Key::default() };
+    let key = if MASKED { Key(((look >> (8 * at)) as u32).to_le_bytes()) } else { Key::default() };
     let fin = first & field::FIN != 0;
     Some(Header { fin, opcode, len: len.into(), key, size: at + key_size })
 }

@@ -105,12 +105,30 @@ impl Masker {
     }
 
     /// XORs `data` in place.
-    #[inline]
+    #[expect(
+        clippy::inline_always,
+        reason = "a call for each small message is a twentieth of its cost"
+    )]
+    #[inline(always)]
     pub fn apply(self, key: Key, data: &mut [u8]) {
         if data.len() < body::MIN {
             short::xor(key.word(), data);
         } else {
             self.0.xor_in_place(key.word(), data);
+        }
+    }
+
+    /// XORs `data[from..]` and writes it to the front of `data`: unmasks and moves in one pass.
+    /// What lies behind the result may hold anything.
+    ///
+    /// # Panics
+    /// If `from` is past the end.
+    #[inline]
+    pub fn apply_moved(self, key: Key, data: &mut [u8], from: usize) {
+        if data.len() - from < body::MIN {
+            short::xor_moved(key.word(), data, from);
+        } else {
+            self.0.xor_moved(key.word(), data, from);
         }
     }
 

@@ -10,11 +10,13 @@ pub(super) const MIN: usize = 32;
 
 /// Key, source, destination, bytes.
 ///
-/// Safety contract: the CPU has the body's instructions; source and destination are equal or do
-/// not overlap, readable and writable for the given bytes, which are [`MIN`] at least.
+/// Safety contract: the CPU has the body's instructions; source and destination are readable and
+/// writable for the given bytes, which are [`MIN`] at least; the destination begins where the
+/// source does or before it, or they do not overlap.
 pub(super) type Xor = unsafe fn(u32, *const u8, *mut u8, usize);
 
-/// As [`Xor`], with the state of the text before; gives the state after.
+/// As [`Xor`], with the state of the text before; gives the state after. Source and destination are
+/// equal or do not overlap.
 pub(super) type Text = unsafe fn(u32, *const u8, *mut u8, usize, u32) -> Result<u32, InvalidUtf8>;
 
 /// What one instruction set offers.
@@ -44,6 +46,16 @@ impl Body {
         // SAFETY: one exclusive slice is source and destination, its length was checked, and `new`
         // vouches for the CPU.
         unsafe { (self.xor)(key, to, to, data.len()) }
+    }
+
+    /// XORs `data[from..]` and writes it to the front. It holds [`MIN`] bytes at least.
+    #[inline(always)]
+    pub(super) fn xor_moved(&self, key: u32, data: &mut [u8], from: usize) {
+        assert!(from <= data.len() && data.len() - from >= MIN);
+        let to = data.as_mut_ptr();
+        // SAFETY: both ranges end inside one exclusive slice, the destination's begins at its front
+        // and so not behind the source's, their length was checked, and `new` vouches for the CPU.
+        unsafe { (self.xor)(key, to.add(from), to, data.len() - from) }
     }
 
     /// XORs while copying. Both hold the same number of bytes, [`MIN`] at least.

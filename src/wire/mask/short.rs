@@ -20,6 +20,19 @@ pub(super) fn xor(key: u32, data: &mut [u8]) -> bool {
     unsafe { xor_any(key, to, to, data.len()) }
 }
 
+/// XORs `data[from..]` and writes it to the front.
+///
+/// # Panics
+/// If `from` is past the end.
+#[inline(always)]
+pub(super) fn xor_moved(key: u32, data: &mut [u8], from: usize) -> bool {
+    assert!(from <= data.len());
+    let to = data.as_mut_ptr();
+    // SAFETY: both ranges end inside one exclusive slice, and the destination's begins at its
+    // front.
+    unsafe { xor_any(key, to.add(from), to, data.len() - from) }
+}
+
 /// XORs while copying.
 ///
 /// # Panics
@@ -32,7 +45,8 @@ pub(super) fn xor_copy(key: u32, from: &[u8], to: &mut [u8]) -> bool {
 }
 
 /// # Safety
-/// `from` and `to` are equal or do not overlap, readable and writable for `len` bytes.
+/// `from` and `to` are readable and writable for `len` bytes; `to` is not above `from`, or they do
+/// not overlap.
 #[inline(always)]
 unsafe fn xor_any(key: u32, from: *const u8, to: *mut u8, len: usize) -> bool {
     // SAFETY: the caller's promise; each arm takes a register that fits.

@@ -53,6 +53,13 @@ fn check_xor(masker: Masker, key: Key, payload: &[u8], alignment: usize) {
     masker.copy(key, payload, copy.payload());
     assert!(copy.payload() == expected, "copy {context:?}");
     assert!(copy.guards_hold(), "copy, guards {context:?}");
+
+    for from in [0, 2, 6, 8, 31, 200] {
+        let mut moved = Framed::new(&[&vec![0; from], payload].concat(), alignment);
+        masker.apply_moved(key, moved.payload(), from);
+        assert!(moved.payload()[..payload.len()] == expected, "moved by {from} {context:?}");
+        assert!(moved.guards_hold(), "moved by {from}, guards {context:?}");
+    }
 }
 
 /// Feeds the pieces between `cuts`, masked, and compares each answer and each byte.

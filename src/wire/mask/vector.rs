@@ -3,9 +3,10 @@
 //! Everything here is `inline(always)`: it is compiled inside a caller that has the vector's
 //! instructions enabled, so a plain function or a closure that holds a vector has no place here.
 //!
-//! Source and destination are either the same address (unmasking in place) or do not overlap
-//! (unmasking while copying). One discipline serves both: a byte is loaded before any store can
-//! reach it, and where two stores overlap they write the same value.
+//! Source and destination are the same address (unmasking in place), do not overlap (unmasking
+//! while copying), or the destination begins before the source (unmasking while moving together).
+//! One discipline serves all three: a byte is loaded before any store can reach it, so the way is
+//! upwards, and where two stores overlap they write the same value.
 #![allow(unsafe_code)]
 #![allow(clippy::inline_always)]
 
@@ -124,8 +125,8 @@ fn clamp<V: Vector>(k: usize, last: usize) -> usize {
 /// XORs a payload of `V::LEN` to `N * V::LEN` bytes without a branch on its length.
 ///
 /// # Safety
-/// The CPU has the instructions of `V`; `from` and `to` are equal or do not overlap, readable and
-/// writable for `len` bytes, `V::LEN <= len <= N * V::LEN`.
+/// The CPU has the instructions of `V`; `from` and `to` are readable and writable for `len` bytes;
+/// `to` is not above `from`, or they do not overlap; `V::LEN <= len <= N * V::LEN`.
 #[inline(always)]
 pub(super) unsafe fn xor_clamped<V: Vector, const N: usize>(
     key: u32,
@@ -143,8 +144,8 @@ pub(super) unsafe fn xor_clamped<V: Vector, const N: usize>(
 /// everything else: what they share with the aligned middle gets the same value twice.
 ///
 /// # Safety
-/// The CPU has the instructions of `V`; `from` and `to` are equal or do not overlap, readable and
-/// writable for `len >= V::LEN` bytes.
+/// The CPU has the instructions of `V`; `from` and `to` are readable and writable for
+/// `len >= V::LEN` bytes; `to` is not above `from`, or they do not overlap.
 #[inline(always)]
 pub(super) unsafe fn xor_bulk<V: Vector>(key: u32, from: *const u8, to: *mut u8, len: usize) {
     // SAFETY: the caller's promise. `at` stays below `last`, so a register there ends inside; the
