@@ -64,7 +64,7 @@ fn talk(
     let mut socket = TcpStream::connect(server)?;
     socket.set_nodelay(true)?;
     socket.set_read_timeout(Some(limits::TICK))?;
-    let mut conn = Conn::client(Rc::new(upgrade), &gear);
+    let mut conn = Conn::client(Rc::new(upgrade), &mut gear);
     let mut bytes = vec![0; MAX_TAIL + limits::READ_BUFFER];
     let begin = Instant::now();
     let mut deadline = Tick(u32::MAX);

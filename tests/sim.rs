@@ -21,7 +21,7 @@ use net::{SimNet, Turn, run};
 use plimsoll::conn::{Settings, Side, Tally};
 use plimsoll::hub::{Common, Hub};
 use plimsoll::limits;
-use plimsoll::shard::{App, Counters, Limits, PingPace, Place, Post, Reactor, default_settings};
+use plimsoll::shard::{App, Counters, Limits, Place, Post, Reactor, default_settings};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use talker::{Plan, Report, Talker};
@@ -470,8 +470,7 @@ fn pings_slow_down_for_a_crowd_and_only_for_it() {
     let ping_interval = Some(second);
     let settings = Settings { ping_interval, pong_timeout: second, ..settings(Side::Server) };
     // 200 connections: one ping in 4 s for each. 20: the interval that was wished for.
-    let pings = Some(PingPace { interval: second, per_second: 50 });
-    let limits = Limits { pings, ..loop_limits() };
+    let limits = Limits { pings: Some(50), ..loop_limits() };
     let app = |_| Throttle::default();
     let (mut servers, numbers) = servers_under(&world, 1, 4, app, &settings, &limits);
     let plan = Plan {
@@ -502,6 +501,51 @@ fn pings_slow_down_for_a_crowd_and_only_for_it() {
     assert_eq!((numbers.ends("pong_timeout"), numbers.connections()), (180, 20));
     let one_each_second = until(30) - before;
     assert!((100..=200).contains(&one_each_second), "{one_each_second} in 10 s");
+}
+
+/// Those who came in one moment are pinged in one moment at first, and further apart each round.
+#[test]
+fn pings_of_those_who_came_together_drift_apart() {
+    const CROWD: u64 = 240;
+    const INTERVAL: u64 = 16;
+    let weather = Weather { delay: (1, 50), room: (1000, 1000), batch: 1000, table: usize::MAX };
+    let world = World::new(1, Some(weather));
+    let ping_interval = Some(Duration::from_secs(INTERVAL));
+    let settings = Settings { ping_interval, ..settings(Side::Server) };
+    let app = |_| Throttle::default();
+    let (mut servers, numbers) = servers_under(&world, 1, 4, app, &settings, &loop_limits());
+    let plan = Plan {
+        path: "/",
+        connections: CROWD as u32,
+        messages: 0,
+        window: 1,
+        sizes: vec![1],
+        gap: Duration::ZERO,
+        broadcast: false,
+        stays: true,
+    };
+    let (mut client, _) = client(&world, 1, plan);
+    let mut clients = [&mut client];
+    let mut shards = turns(&mut servers, &mut clients);
+    let mut until = |seconds| {
+        let end = Duration::from_secs(seconds);
+        run(&world, &mut shards, |_| {}, |world| world.borrow().now >= end);
+        assert_eq!(numbers.connections(), CROWD, "everybody answers");
+        numbers.sum(|c| c.pings_out.get())
+    };
+    // The most in one second of a round, and the whole round.
+    let mut round = |from| {
+        let before = until(from);
+        let sums: Vec<_> = (1..=INTERVAL).map(|second| until(from + second)).collect();
+        let seconds = std::iter::once(&before).chain(&sums).zip(&sums).map(|(a, b)| b - a);
+        (seconds.max().unwrap_or_default(), sums[sums.len() - 1] - before)
+    };
+    let (busiest, all) = round(8);
+    assert_eq!(all, CROWD, "once each");
+    assert!((CROWD / 4..=CROWD * 3 / 4).contains(&busiest), "an eighth of 16 s: {busiest}");
+    let (busiest, all) = round(12 * INTERVAL);
+    assert!((CROWD * 7 / 8..=CROWD * 9 / 8).contains(&all), "{all}: the mean stays");
+    assert!(busiest <= 3 * CROWD / INTERVAL, "{busiest} in one second of {INTERVAL}");
 }
 
 /// Hundreds leave at one blow, by FIN and by reset, while others come in: those are served at once,

@@ -81,7 +81,7 @@ impl Shard {
         let settings = default_settings(Side::Server);
         let mut gear = Gear::new(settings, Some(1));
         gear.masker = masker;
-        let conn = Conn::server(&gear);
+        let conn = Conn::server(&mut gear);
         let buffer = vec![0; MAX_TAIL + limits::READ_BUFFER];
         let mut shard = Self { conn, gear, buffer, arrived: 0 };
         shard.fill(REQUEST);

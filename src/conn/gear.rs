@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::rc::Rc;
+use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -9,6 +10,7 @@ use rand::{Rng, SeedableRng};
 use super::assemble::Partial;
 use super::block::Tally;
 use super::buffer::Pool;
+use super::deadline::MIDDLE_BEAT;
 use super::settings::{Settings, Tick};
 use super::stage::Stage;
 use crate::wire::mask::{Key, Masker};
@@ -35,6 +37,11 @@ pub struct Gear {
     pub refused: u64,
     /// The coarse clock, set by the loop.
     pub now: Tick,
+    /// From the last byte heard to our ping, as it is at the moment: the settings' interval, unless
+    /// the loop has stretched it for a crowd. `None` sends none.
+    pub ping_interval: Option<Duration>,
+    /// The beat of the next connection.
+    beat: u8,
     #[expect(clippy::vec_box, reason = "the box itself moves into a connection and back")]
     pub(super) partials: Vec<Box<Partial>>,
     blocks: Tally,
@@ -48,6 +55,8 @@ impl Gear {
     pub fn new(settings: Settings, seed: Option<u64>) -> Self {
         let keys = seed.map_or_else(rand::make_rng, StdRng::seed_from_u64);
         Self {
+            ping_interval: settings.ping_interval,
+            beat: MIDDLE_BEAT,
             settings,
             masker: Masker::detect(),
             pool: Pool::default(),
@@ -75,6 +84,13 @@ impl Gear {
     #[inline]
     pub fn count_sent(&mut self, messages: u64) {
         self.sent = self.sent.wrapping_add(messages);
+    }
+
+    /// Where the next connection's pings lie in the spread of their interval, in 256ths. Steps of
+    /// the golden section: any run of connections, however long, is spread evenly.
+    pub(super) fn next_beat(&mut self) -> u8 {
+        let next = self.beat.wrapping_add(158);
+        std::mem::replace(&mut self.beat, next)
     }
 
     /// A fresh unpredictable key (RFC 6455 5.3, 10.3).

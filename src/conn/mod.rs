@@ -77,6 +77,7 @@ pub struct Conn {
     message: Tick,
     pinged: Tick,
     deadline: Tick,
+    beat: u8,
     deadline_moved: bool,
     shut: bool,
     peer_done: bool,
@@ -84,16 +85,16 @@ pub struct Conn {
 
 impl Conn {
     /// The server's end of a fresh TCP connection.
-    pub fn server(gear: &Gear) -> Self {
+    pub fn server(gear: &mut Gear) -> Self {
         Self::new(Opening::server(gear.heads()), gear)
     }
 
     /// The client's end of a TCP connection that is being made; [`Conn::ask`] once it stands.
-    pub fn client(upgrade: Rc<Upgrade>, gear: &Gear) -> Self {
+    pub fn client(upgrade: Rc<Upgrade>, gear: &mut Gear) -> Self {
         Self::new(Opening::client(upgrade, gear.heads()), gear)
     }
 
-    fn new(opening: Opening, gear: &Gear) -> Self {
+    fn new(opening: Opening, gear: &mut Gear) -> Self {
         Self {
             phase: Phase::Opening(Box::new(opening)),
             partial: None,
@@ -102,6 +103,7 @@ impl Conn {
             message: gear.now,
             pinged: Tick(0),
             deadline: gear.now.plus(gear.settings.handshake_timeout),
+            beat: gear.next_beat(),
             deadline_moved: true,
             shut: false,
             peer_done: false,

@@ -11,25 +11,33 @@ pub struct Tick(pub u32);
 
 impl Tick {
     /// Milliseconds of one tick.
-    pub const MILLIS: u64 = 250;
+    pub const MILLIS: u32 = 1000 / Self::PER_SECOND;
 
-    /// Whole ticks in a time; past 34 years the last.
+    /// Ticks of one second.
+    pub const PER_SECOND: u32 = 4;
+
+    /// Whole ticks in a time.
     #[must_use]
-    pub fn whole(time: Duration) -> u32 {
+    pub fn whole(time: Duration) -> u64 {
         // In 64 bits: the shard's clock is told with every turn of its loop, and `as_millis` divides
         // 128 of them.
-        let per_second = 1000 / Self::MILLIS;
-        let rest = u64::from(time.subsec_millis()) / Self::MILLIS;
-        let ticks = time.as_secs().saturating_mul(per_second).saturating_add(rest);
-        u32::try_from(ticks).unwrap_or(u32::MAX)
+        let rest = time.subsec_millis() / Self::MILLIS;
+        time.as_secs().saturating_mul(Self::PER_SECOND.into()).saturating_add(rest.into())
     }
 
-    /// The first tick that is surely `wait` later: one more than the quotient, as this tick has
-    /// partly passed already.
+    /// The first tick that is surely so many ticks later: one more, as this one has partly passed
+    /// already. Past 34 years the last, which is never.
+    #[must_use]
+    pub fn after(self, ticks: u64) -> Self {
+        let at = u64::from(self.0).saturating_add(ticks).saturating_add(1);
+        Self(u32::try_from(at).unwrap_or(u32::MAX))
+    }
+
+    /// The first tick that is surely `wait` later.
     #[must_use]
     pub fn plus(self, wait: Duration) -> Self {
-        let begun = wait.saturating_add(Duration::from_millis(Self::MILLIS - 1));
-        Self(self.0.saturating_add(Self::whole(begun)).saturating_add(1))
+        let up = Duration::from_millis(u64::from(Self::MILLIS) - 1);
+        self.after(Self::whole(wait.saturating_add(up)))
     }
 }
 
@@ -50,7 +58,8 @@ pub struct Settings {
     pub frame_cost: usize,
     /// From the start to a complete handshake.
     pub handshake_timeout: Duration,
-    /// From the last byte heard to our ping; `None` sends none.
+    /// From the last byte heard to our ping, give or take a sixteenth: each connection has a length
+    /// of its own, so that those who came together drift apart. `None` sends none.
     pub ping_interval: Option<Duration>,
     /// From our ping to any byte.
     pub pong_timeout: Duration,

@@ -1,12 +1,11 @@
 //! What a server's shards are started with, from its configuration and the plan.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::config::{Config, Plan};
 use crate::conn::{Settings, Side};
 use crate::limits;
-use crate::shard::{Addresses, Limits, PingPace, SocketOptions, Spec, default_settings};
+use crate::shard::{Addresses, Limits, SocketOptions, Spec, default_settings};
 
 /// What the shards' threads are called, with their number behind.
 pub(super) const SHARDS: &str = "plimsoll";
@@ -30,7 +29,7 @@ pub(super) fn shards(config: &Config, plan: &Plan) -> Spec {
             group_connections: plan.max_connections,
             shard_connections: plan.per_shard,
             buffered: plan.max_buffered,
-            pings: config.ping_interval.zip(plan.pings_per_shard).map(pace),
+            pings: plan.pings_per_shard,
             addresses: config.max_per_address.map(|limit| Arc::new(Addresses::new(limit))),
             accepts_per_turn: limits::ACCEPTS_PER_TURN,
             mails_per_turn: limits::MAILS_PER_TURN,
@@ -46,7 +45,4 @@ pub(super) fn shards(config: &Config, plan: &Plan) -> Spec {
         seed: None,
     }
 }
-
-fn pace((interval, per_second): (Duration, u32)) -> PingPace {
-    PingPace { interval, per_second }
 }

@@ -23,7 +23,7 @@ fn config() -> Config {
 #[test]
 fn what_is_written_twice_is_the_same() {
     use crate::wire::violation::Violation;
-    assert_eq!(limits::TICK, Duration::from_millis(crate::conn::Tick::MILLIS));
+    assert_eq!(limits::TICK, Duration::from_millis(crate::conn::Tick::MILLIS.into()));
     assert_eq!(limits::MAX_HEADERS, crate::wire::handshake::MAX_HEADERS);
     let text = Violation::MessageTooBig { limit: 1 }.to_string();
     assert!(text.contains(&format!("counts for {} at least", limits::FRAME_COST)), "{text}");

@@ -73,7 +73,7 @@ impl<N: Net, A: App> Reactor<N, A> {
             self.uncount(counted);
             return self.counters().accept_errors.add(1);
         }
-        let mut slot = Slot::new(stream, Conn::server(&self.core.kit.gear), None);
+        let mut slot = Slot::new(stream, Conn::server(&mut self.core.kit.gear), None);
         slot.counted = counted;
         self.core.admit(slot);
         if let Some(refusal) = refusal {

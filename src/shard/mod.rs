@@ -40,7 +40,6 @@ pub use self::{
     mailbox::{Command, Post},
     net::Net,
     os::private_tables,
-    pace::PingPace,
     peers::{Dial, Peer, Peers},
     reactor::{Limits, Place, Reactor},
     slab::ConnId,

@@ -90,7 +90,7 @@ impl<N: Net, S> Peers<'_, N, S> {
             Ok(stream) => stream,
             Err(fault) => return Err((state, fault)),
         };
-        let conn = Conn::client(dial.upgrade, &self.core.kit.gear);
+        let conn = Conn::client(dial.upgrade, &mut self.core.kit.gear);
         // The socket is registered under its id, and the id is known once the slot is taken.
         let id = self.core.slab.next_id();
         if self.core.kit.net.register(&mut stream, id, true).is_err() {

@@ -27,7 +27,6 @@ use super::core::{Core, Kit};
 use super::counters::Counters;
 use super::mailbox::{Command, Post};
 use super::net::{Net, Ready, Source};
-use super::pace::PingPace;
 use super::peers::Peers;
 use super::slab::ConnId;
 use super::slot::Slot;
@@ -35,7 +34,7 @@ use super::turn::{FRONT, Turn};
 use crate::conn::{Gear, Settings, Tally, Tick};
 
 /// One tick of the coarse clock.
-pub(super) const TICK: Duration = Duration::from_millis(Tick::MILLIS);
+pub(super) const TICK: Duration = Duration::from_millis(Tick::MILLIS as u64);
 
 /// Connections whose end is dealt with in one turn; the rest waits for the next.
 const BURIALS: usize = 1024;
@@ -58,9 +57,9 @@ pub struct Limits {
     pub buffered: usize,
     /// Connections by address, one count for the group; `None`: any number.
     pub addresses: Option<Arc<Addresses>>,
-    /// Pings of this shard when its connections are many; `None` keeps to the interval of the
-    /// settings, however many there are.
-    pub pings: Option<PingPace>,
+    /// Pings that this shard begins in a second in the mean at most, however many connections are
+    /// silent: their interval grows. `None` keeps to the interval of the settings.
+    pub pings: Option<u32>,
     /// Accepts in one turn.
     pub accepts_per_turn: usize,
     /// Mails in one turn.
@@ -238,7 +237,7 @@ impl<N: Net, A: App> Reactor<N, A> {
         self.now = self.core.kit.net.now();
         let ran = self.now.saturating_duration_since(self.started);
         // From 1 on: 0 means 'never' in a connection.
-        self.core.kit.gear.now = Tick(Tick::whole(ran).saturating_add(1));
+        self.core.kit.gear.now = Tick::default().after(Tick::whole(ran));
         self.place.counters[self.place.index].turns.add(1);
     }
 

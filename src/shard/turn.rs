@@ -85,7 +85,7 @@ impl<N: Net, A: App> Turn<'_, N, A> {
             slot.conn.excuse(slot.holds.has(Hold::App), &kit.gear);
         }
         if self.slot.conn.handle_deadline(&mut self.kit.gear) {
-            self.cx.counters().pings_out.add(1);
+            self.kit.counters().pings_out.add(1);
         }
         self.flush(&[]);
     }
@@ -190,7 +190,7 @@ impl<N: Net, A: App> Turn<'_, N, A> {
     fn control(&mut self, control: Control<'_>) {
         let Self { id, slot, kit, app, cx, .. } = self;
         if matches!(control, Control::Ping(_)) {
-            cx.counters().pings_in.add(1);
+            kit.counters().pings_in.add(1);
         }
         if let Some(mut peer) = slot.peer(*id, &mut kit.gear) {
             app.control(cx, &mut peer, control);
@@ -216,8 +216,8 @@ impl<N: Net, A: App> Turn<'_, N, A> {
     fn opened(&mut self) {
         let Self { id, slot, kit, app, cx, .. } = self;
         slot.opened = true;
-        cx.counters().opened.add(1);
-        cx.counters().open.add(1);
+        kit.counters().opened.add(1);
+        kit.counters().open.add(1);
         if let Some(mut peer) = slot.peer(*id, &mut kit.gear) {
             app.open(cx, &mut peer);
         }

@@ -85,30 +85,11 @@ where
 ///
 /// # Errors
 /// What the library says when reading or writing fails.
-pub async fn echo<S, M, E>(mut socket: S, keep: impl Fn(&M) -> bool) -> Result<(), E>
+pub async fn echo<S, M, E>(socket: S, keep: impl Fn(&M) -> bool) -> Result<(), E>
 where
     S: Stream<Item = Result<M, E>> + Sink<M, Error = E> + Unpin,
 {
-    let mut batch = VecDeque::new();
-    // By hand, since `next().await` would try to read once more after each flush.
-    poll_fn(|context| {
-        loop {
-            let taken = take(&mut socket, context, &mut batch, &keep)?;
-            while !batch.is_empty() {
-                ready!(socket.poll_ready_unpin(context))?;
-                if let Some(message) = batch.pop_front() {
-                    socket.start_send_unpin(message)?;
-                }
-            }
-            ready!(socket.poll_flush_unpin(context))?;
-            match taken {
-                Taken::Some => {}
-                Taken::All => return Poll::Pending,
-                Taken::End => return Poll::Ready(Ok(())),
-            }
-        }
-    })
-    .await
+    answer(socket, keep, |_| {}, |taken, _| taken.pop_front()).await
 }
 
 /// What is left after a look at the socket.
@@ -146,7 +127,7 @@ where
 /// # Errors
 /// What the library says when reading or writing fails.
 pub async fn relay<S, M, E>(
-    mut socket: S,
+    socket: S,
     mut inbox: UnboundedReceiver<M>,
     keep: impl Fn(&M) -> bool,
     publish: impl Fn(&M),
@@ -154,17 +135,35 @@ pub async fn relay<S, M, E>(
 where
     S: Stream<Item = Result<M, E>> + Sink<M, Error = E> + Unpin,
 {
+    let publish_all =
+        |taken: &mut VecDeque<M>| taken.drain(..).for_each(|message| publish(&message));
+    let next = |_: &mut VecDeque<M>, context: &mut Context<'_>| match inbox.poll_recv(context) {
+        // Whoever publishes holds the other end for as long as this runs.
+        Poll::Ready(message) => message,
+        Poll::Pending => None,
+    };
+    answer(socket, keep, publish_all, next).await
+}
+
+/// Takes what has come, shows it to `see`, writes what `next` gives, flushes once; until the end.
+async fn answer<S, M, E>(
+    mut socket: S,
+    keep: impl Fn(&M) -> bool,
+    mut see: impl FnMut(&mut VecDeque<M>),
+    mut next: impl FnMut(&mut VecDeque<M>, &mut Context<'_>) -> Option<M>,
+) -> Result<(), E>
+where
+    S: Stream<Item = Result<M, E>> + Sink<M, Error = E> + Unpin,
+{
     let mut batch = VecDeque::new();
+    // By hand, since `next().await` would try to read once more after each flush.
     poll_fn(|context| {
         loop {
             let taken = take(&mut socket, context, &mut batch, &keep)?;
-            for message in batch.drain(..) {
-                publish(&message);
-            }
+            see(&mut batch);
             loop {
                 ready!(socket.poll_ready_unpin(context))?;
-                // Whoever publishes holds the other end for as long as this runs.
-                let Poll::Ready(Some(message)) = inbox.poll_recv(context) else { break };
+                let Some(message) = next(&mut batch, context) else { break };
                 socket.start_send_unpin(message)?;
             }
             ready!(socket.poll_flush_unpin(context))?;

@@ -170,11 +170,11 @@ struct Drive<'a> {
 
 impl<'a> Drive<'a> {
     fn new(side: Side, way: Way<'a>) -> Self {
-        let gear = Gear::new(settings(side), Some(1));
+        let mut gear = Gear::new(settings(side), Some(1));
         let upgrade = Upgrade { host: "a".into(), target: "/echo".into(), ..Upgrade::default() };
         let conn = match side {
-            Side::Server => Conn::server(&gear),
-            Side::Client => Conn::client(Rc::new(upgrade), &gear),
+            Side::Server => Conn::server(&mut gear),
+            Side::Client => Conn::client(Rc::new(upgrade), &mut gear),
         };
         Self { conn, gear, way, read: 0, written: 0, fed: 0, seen: Seen::default() }
     }

@@ -97,16 +97,16 @@ pub(crate) struct Rig {
 impl Rig {
     /// A server that has read nothing.
     pub(crate) fn server(settings: Settings) -> Self {
-        let gear = Gear::new(settings, Some(7));
-        let conn = Conn::server(&gear);
+        let mut gear = Gear::new(settings, Some(7));
+        let conn = Conn::server(&mut gear);
         Self::of(gear, conn)
     }
 
     /// A client that has asked for the upgrade.
     pub(crate) fn client(settings: Settings) -> Self {
-        let gear = Gear::new(settings, Some(11));
+        let mut gear = Gear::new(settings, Some(11));
         let upgrade = Upgrade { host: "a".into(), target: "/".into(), ..Upgrade::default() };
-        let conn = Conn::client(Rc::new(upgrade), &gear);
+        let conn = Conn::client(Rc::new(upgrade), &mut gear);
         let mut rig = Self::of(gear, conn);
         rig.conn.ask(&mut rig.gear);
         rig.flush(&mut usize::MAX.clone());

@@ -69,7 +69,7 @@ fn a_ping_interval_that_shrank_counts_at_the_next_look() {
     let mut rig = Rig::open(crowd);
     rig.pass(seconds(60));
     assert!(rig.sent.is_empty());
-    rig.gear.settings.ping_interval = Some(seconds(25));
+    rig.gear.ping_interval = Some(seconds(25));
     rig.pass(seconds(1));
     assert_eq!(rig.sent, [0x89, 0]);
 }
@@ -421,7 +421,7 @@ fn the_reason_is_the_first_cause() {
 #[test]
 fn nothing_happened_yet() {
     let mut gear = Gear::new(settings(Side::Server), Some(1));
-    let conn = Conn::server(&gear);
+    let conn = Conn::server(&mut gear);
     assert!(matches!(conn.end(&mut gear), End::Shutdown));
 }
 
