@@ -79,7 +79,7 @@ fn talk(
         if begin.elapsed() > PATIENCE {
             return Err(format!("{target}: no end after {PATIENCE:?}").into());
         }
-        gear.now = Tick((begin.elapsed().as_millis() / Tick::MILLIS) as u32);
+        gear.now = Tick::default().after(Tick::whole(begin.elapsed()));
         deadline = conn.take_deadline().unwrap_or(deadline);
         if gear.now >= deadline {
             conn.handle_deadline(&mut gear);

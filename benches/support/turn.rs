@@ -103,17 +103,25 @@ impl Shard {
         conn.heard(gear);
         let start = MAX_TAIL - conn.restore_tail(&mut buffer[..MAX_TAIL], gear);
         let mut input = Input::new(&mut buffer[start..MAX_TAIL + *arrived], start);
-        while let Some(event) = conn.next(&mut input, gear) {
-            match event {
-                Event::Message(mut message) => {
+        loop {
+            while let Some(mut message) = conn.next_whole(&mut input, gear) {
+                conn.sender(gear).echo(&mut message);
+                message.reclaim(&mut gear.pool);
+            }
+            if conn.has_done(&input) {
+                break;
+            }
+            match conn.next_other(&mut input, gear) {
+                Some(Event::Message(mut message)) => {
                     conn.sender(gear).echo(&mut message);
                     message.reclaim(&mut gear.pool);
                 }
-                Event::Head(head) => {
+                Some(Event::Head(head)) => {
                     let accept = parse_request(&head).expect("a right request").accept();
                     conn.accept(&accept, None, gear);
                 }
-                _ => {}
+                Some(_) => {}
+                None => break,
             }
         }
         for slice in gear.stage.slices(buffer) {

@@ -19,8 +19,7 @@ impl Tick {
     /// Whole ticks in a time.
     #[must_use]
     pub fn whole(time: Duration) -> u64 {
-        // In 64 bits: the shard's clock is told with every turn of its loop, and `as_millis` divides
-        // 128 of them.
+        // In 64 bits: the clock is told with every turn of the loop, and `as_millis` has 128.
         let rest = time.subsec_millis() / Self::MILLIS;
         time.as_secs().saturating_mul(Self::PER_SECOND.into()).saturating_add(rest.into())
     }

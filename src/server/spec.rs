@@ -45,4 +45,3 @@ pub(super) fn shards(config: &Config, plan: &Plan) -> Spec {
         seed: None,
     }
 }
-}
