@@ -1,6 +1,7 @@
 //! The command line. It reads flags and hands back a [`Plan`]; it opens nothing but the files that
 //! flags name as input, and prints nothing.
 
+mod address;
 mod check;
 mod command;
 mod difference;
@@ -161,6 +162,10 @@ pub struct Args {
     /// Process id of a local server, whose CPU and memory are then measured too
     #[arg(long, value_name = "PID")]
     pub server_pid: Option<u32>,
+    /// Page of metrics (Prometheus text) on which the server, wherever it runs, tells its CPU and
+    /// memory, such as `http://127.0.0.1:9002/metrics`
+    #[arg(long, value_name = "URL")]
+    pub server_metrics: Option<String>,
     /// Threads of the server inside; auto as for the generator
     #[arg(long, value_name = "auto|N", value_parser = quantity::threads)]
     pub server_threads: Option<OrAuto>,

@@ -1,40 +1,33 @@
-//! CPU and memory of both sides, read from the kernel between the phases of a run.
+//! CPU and memory of both sides, read between the phases of a run, and of the server each second.
 //!
-//! The server is another process (by its id) or the embedded server's threads (by name). Nothing is
-//! read while a phase is under way, and nothing here touches a reactor thread.
+//! The server is another process (by its id), the embedded server's threads (by name), or one that
+//! tells its figures on a page of metrics. What is read amid a phase is cheap and read by a thread
+//! of its own: nothing here touches a reactor thread.
 
+mod gauge;
+mod health;
 mod proc;
+mod sampler;
+mod scrape;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use crate::human::reason;
+use crate::cli::plan::Endpoint;
 use crate::nanos;
+use gauge::{CpuSample, Gauge, Level};
+pub use health::{GeneratorHealth, ThreadUse};
 use proc::{KernelMemory, ThreadSample};
+pub use sampler::Sample;
+use sampler::Sampler;
 
 /// Names of the generator's threads begin so; a number follows.
 pub const GENERATOR_THREADS: &str = "loadgen-";
 
 /// Names of the embedded server's threads begin so; a number follows.
 pub const SERVER_THREADS: &str = "plimsoll-";
-
-/// What `stat` rounds away: two ticks of 10 ms.
-const TICKS_ROUNDED: Duration = Duration::from_millis(20);
-
-/// What the generator itself used in the measured window.
-#[derive(Clone, PartialEq, Default, Debug, Serialize, Deserialize)]
-#[serde(default)]
-pub struct GeneratorHealth {
-    /// Its threads, in the order of their names.
-    pub threads: Vec<ThreadUse>,
-    /// Length of the window.
-    #[serde(with = "nanos")]
-    pub wall: Duration,
-    /// What it cost to connect.
-    pub setup: Setup,
-}
 
 /// One side from before the first connection until all are established.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
@@ -49,30 +42,14 @@ pub struct Setup {
     pub rss_connected: u64,
 }
 
-/// One thread in the measured window.
-#[derive(Clone, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
-#[serde(default)]
-pub struct ThreadUse {
-    /// Its name, such as `loadgen-0`.
-    pub name: String,
-    /// The machine it ran on, from 0 on; others than 0 only where results were merged.
-    pub machine: usize,
-    /// Cores that it may run on; empty if unknown.
-    pub cores: Vec<usize>,
-    /// Time it ran.
-    #[serde(with = "nanos")]
-    pub cpu: Duration,
-    /// Time it waited for a core while it could have run.
-    #[serde(with = "nanos")]
-    pub waited: Duration,
-}
-
 /// What the server used.
 #[derive(Clone, PartialEq, Default, Debug, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ServerCost {
-    /// Its process.
-    pub pid: u32,
+    /// Its process; `None` if it tells its figures by itself.
+    pub pid: Option<u32>,
+    /// The page on which it tells them, such as `http://127.0.0.1:9002/metrics`.
+    pub page: Option<String>,
     /// CPU time in the measured window, all its threads together.
     #[serde(with = "nanos")]
     pub cpu: Duration,
@@ -82,8 +59,10 @@ pub struct ServerCost {
     pub rss_after: u64,
     /// Whether the resident bytes are those of generator and server together.
     pub shared_process: bool,
-    /// Kernel memory of the whole machine, from idle to connected.
+    /// Kernel memory of this whole machine, from idle to connected.
     pub kernel: KernelGrowth,
+    /// A look each second, from the first connect to the last close.
+    pub samples: Vec<Sample>,
 }
 
 /// Growth of kernel memory from idle to connected, of the whole machine and so of both ends when
@@ -95,31 +74,66 @@ pub struct KernelGrowth {
     pub sockets: i64,
     /// Bytes of socket buffers (`mem` of `/proc/net/sockstat`).
     pub socket_bytes: i64,
-    /// Bytes of slab (`/proc/meminfo`): sockets, descriptors, epoll entries.
+    /// Bytes of slab (`/proc/meminfo`): sockets, descriptors, epoll entries, and all else.
     pub slab_bytes: i64,
+    /// Bytes of the slabs that bear the names of sockets and descriptors (`/proc/slabinfo`); `None`
+    /// for those who may not read it.
+    pub socket_slab_bytes: Option<i64>,
 }
 
 /// The server whose cost is wanted.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Subject {
     /// Another process of this machine.
     Process(u32),
     /// The server's threads inside this process.
     Embedded,
+    /// A server that tells its figures on a page of metrics.
+    Page(Endpoint),
+}
+
+impl Subject {
+    fn pid(&self) -> Option<u32> {
+        match self {
+            Self::Process(pid) => Some(*pid),
+            Self::Embedded => Some(std::process::id()),
+            Self::Page(_) => None,
+        }
+    }
+
+    fn page(&self) -> Option<String> {
+        match self {
+            Self::Page(page) => Some(format!("http://{}{}", page.host_header(), page.path)),
+            Self::Process(_) | Self::Embedded => None,
+        }
+    }
 }
 
 /// The server cannot be watched.
 #[derive(Debug, thiserror::Error)]
-#[error(
-    "--server-pid {pid}: its figures under /proc cannot be read ({}); give the id of a process \
-     that runs on this machine, or drop --server-pid",
-    reason(error)
-)]
-pub struct CostError {
-    /// The process.
-    pub pid: u32,
-    /// What the kernel said.
-    pub error: std::io::Error,
+pub enum CostError {
+    /// By its process.
+    #[error(
+        "--server-pid {pid}: its figures under /proc cannot be read ({cause}); give the id of a \
+         process that runs on this machine, or drop --server-pid"
+    )]
+    Process {
+        /// The process.
+        pid: u32,
+        /// What the kernel said.
+        cause: String,
+    },
+    /// By its page.
+    #[error(
+        "--server-metrics {page}: {cause}; give the address of a page in Prometheus' text format, \
+         or drop --server-metrics"
+    )]
+    Page {
+        /// Its address.
+        page: String,
+        /// What is wrong with it.
+        cause: String,
+    },
 }
 
 /// Watches both sides through the phases of a run. Its methods are called in the order in which
@@ -135,7 +149,8 @@ pub struct Watch {
 #[derive(Debug)]
 struct Server {
     subject: Subject,
-    process: PathBuf,
+    gauge: Gauge,
+    sampler: Option<Sampler>,
     cpu_idle: CpuSample,
     setup: Setup,
     kernel_idle: KernelMemory,
@@ -155,66 +170,65 @@ struct Window {
 struct WindowEnd {
     wall: Duration,
     generator: Vec<ThreadSample>,
-    server: Option<CpuSample>,
-    rss: u64,
-}
-
-/// CPU of a server since it began.
-#[derive(Clone, Copy, Debug)]
-struct CpuSample {
-    /// Of the threads that live, to the nanosecond.
-    living: Duration,
-    /// Of all threads that ever lived, in ticks. Zero when embedded: its threads outlive the run.
-    ever: Duration,
-}
-
-impl CpuSample {
-    fn until(self, later: Self) -> Duration {
-        let living = later.living.saturating_sub(self.living);
-        let ever = later.ever.saturating_sub(self.ever);
-        // Threads that ended in between are missing from the finer figure.
-        if ever > living + TICKS_ROUNDED { ever } else { living }
-    }
+    server: Option<Level>,
 }
 
 impl Server {
-    fn idle(subject: Subject, process: PathBuf) -> std::io::Result<Self> {
-        let mut server = Self {
+    fn idle(subject: Subject) -> Result<Self, CostError> {
+        let found = Gauge::of(&subject).and_then(|gauge| Ok((gauge.level()?, gauge)));
+        let (level, gauge) = found.map_err(|cause| match subject.page() {
+            Some(page) => CostError::Page { page, cause },
+            None => CostError::Process { pid: subject.pid().unwrap_or(0), cause },
+        })?;
+        Ok(Self {
+            // Without a thread there are no samples, and that is all.
+            sampler: Sampler::start(gauge.clone()).ok(),
+            gauge,
             subject,
-            process,
-            cpu_idle: CpuSample { living: Duration::ZERO, ever: Duration::ZERO },
-            setup: Setup::default(),
-            kernel_idle: KernelMemory::now(),
+            cpu_idle: level.cpu,
+            setup: Setup { rss_idle: level.resident, ..Setup::default() },
+            kernel_idle: KernelMemory::by_slab(),
             kernel: KernelGrowth::default(),
-        };
-        server.setup.rss_idle = proc::resident_bytes(&server.process)?;
-        server.cpu_idle = server.cpu()?;
-        Ok(server)
+        })
     }
 
-    fn cpu(&self) -> std::io::Result<CpuSample> {
-        let (prefix, ever) = match self.subject {
-            Subject::Process(_) => ("", proc::cpu_in_ticks(&self.process)?),
-            Subject::Embedded => (SERVER_THREADS, Duration::ZERO),
+    /// What it cost between the two ends of the window that began at `window`, if both are known,
+    /// and what must be known besides.
+    fn cost(
+        self,
+        ends: Option<(CpuSample, Level)>,
+        window: Instant,
+    ) -> (Option<ServerCost>, Vec<String>) {
+        let looks = self.sampler.map(Sampler::stop).unwrap_or_default();
+        let mut notes = looks.doubts();
+        let Some((begin, after)) = ends else {
+            notes.push(
+                "the server's cost is not known: it could not be read when the measured \
+                        window began or ended"
+                    .to_owned(),
+            );
+            return (None, notes);
         };
-        let threads = proc::threads(&self.process, prefix)?;
-        Ok(CpuSample { living: threads.iter().map(|thread| thread.cpu).sum(), ever })
+        let cost = ServerCost {
+            pid: self.subject.pid(),
+            page: self.subject.page(),
+            cpu: begin.until(after.cpu),
+            setup: self.setup,
+            rss_after: after.resident,
+            shared_process: self.subject == Subject::Embedded,
+            kernel: self.kernel,
+            samples: looks.samples(window),
+        };
+        (Some(cost), notes)
     }
 }
 
 impl Watch {
     /// Before the first connection, with the server up. Fails if its figures can't be read.
     pub fn idle(server: Option<Subject>) -> Result<Self, CostError> {
-        let server = server.map(|subject| {
-            let pid = match subject {
-                Subject::Process(pid) => pid,
-                Subject::Embedded => std::process::id(),
-            };
-            let process = PathBuf::from(format!("/proc/{pid}"));
-            Server::idle(subject, process).map_err(|error| CostError { pid, error })
-        });
+        let server = server.map(Server::idle).transpose()?;
         let setup = Setup { cpu: own_cpu(), rss_idle: own_bytes(), rss_connected: 0 };
-        Ok(Self { server: server.transpose()?, setup, window: None })
+        Ok(Self { server, setup, window: None })
     }
 
     /// Every connection is established, no message is sent yet.
@@ -222,10 +236,11 @@ impl Watch {
         self.setup.cpu = own_cpu().saturating_sub(self.setup.cpu);
         self.setup.rss_connected = own_bytes();
         if let Some(server) = &mut self.server {
-            let cpu = server.cpu().map_or(Duration::ZERO, |now| server.cpu_idle.until(now));
-            let rss_connected = proc::resident_bytes(&server.process).unwrap_or(0);
+            let level = server.gauge.level().ok();
+            let cpu = level.map_or(Duration::ZERO, |now| server.cpu_idle.until(now.cpu));
+            let rss_connected = level.map_or(0, |level| level.resident);
             server.setup = Setup { cpu, rss_connected, ..server.setup };
-            server.kernel = server.kernel_idle.growth_to(KernelMemory::now());
+            server.kernel = server.kernel_idle.growth_to(KernelMemory::by_slab());
         }
     }
 
@@ -233,7 +248,7 @@ impl Watch {
     pub fn window_begins(&mut self) {
         self.window = Some(Window {
             generator: own_threads(),
-            server: self.server.as_ref().and_then(|server| server.cpu().ok()),
+            server: self.server.as_ref().and_then(|server| server.gauge.cpu()),
             begin: Instant::now(),
             end: None,
         });
@@ -245,19 +260,15 @@ impl Watch {
         window.end = Some(WindowEnd {
             wall: window.begin.elapsed(),
             generator: own_threads(),
-            server: self.server.as_ref().and_then(|server| server.cpu().ok()),
-            rss: self
-                .server
-                .as_ref()
-                .map_or(0, |server| proc::resident_bytes(&server.process).unwrap_or(0)),
+            server: self.server.as_ref().and_then(|server| server.gauge.level().ok()),
         });
     }
 
-    /// What both sides used. The server's part is absent if it was not asked for, or if its process
-    /// ended before the window did.
-    pub fn finish(self) -> (GeneratorHealth, Option<ServerCost>) {
-        let Some(Window { generator, server: begin, end: Some(end), .. }) = self.window else {
-            return (GeneratorHealth::default(), None);
+    /// What both sides used, and what must be known of it, a sentence each. The server's part is
+    /// absent if it was not asked for, or could not be read at both ends of the window.
+    pub fn finish(self) -> (GeneratorHealth, Option<ServerCost>, Vec<String>) {
+        let Some(Window { generator, server: cpu, begin, end: Some(end) }) = self.window else {
+            return (GeneratorHealth::default(), None, Vec::new());
         };
         let threads = end.generator.into_iter().map(|thread| {
             let before = generator.iter().find(|before| before.tid == thread.tid);
@@ -272,19 +283,10 @@ impl Watch {
         });
         let health =
             GeneratorHealth { threads: threads.collect(), wall: end.wall, setup: self.setup };
-        let cost =
-            self.server.zip(begin).zip(end.server).map(|((server, begin), after)| ServerCost {
-                pid: match server.subject {
-                    Subject::Process(pid) => pid,
-                    Subject::Embedded => std::process::id(),
-                },
-                cpu: begin.until(after),
-                setup: server.setup,
-                rss_after: end.rss,
-                shared_process: server.subject == Subject::Embedded,
-                kernel: server.kernel,
-            });
-        (health, cost)
+        let ends = cpu.zip(end.server);
+        let cost = self.server.map(|server| server.cost(ends, begin));
+        let (cost, notes) = cost.unwrap_or_default();
+        (health, cost, notes)
     }
 }
 
@@ -298,63 +300,6 @@ fn own_cpu() -> Duration {
 
 fn own_bytes() -> u64 {
     proc::resident_bytes(Path::new("/proc/self")).unwrap_or(0)
-}
-
-impl GeneratorHealth {
-    /// CPU time of all its threads.
-    pub fn cpu(&self) -> Duration {
-        self.threads.iter().map(|thread| thread.cpu).sum()
-    }
-
-    /// The share of a core that its busiest thread used, in percent.
-    pub fn busiest_thread_percent(&self) -> f64 {
-        self.threads.iter().map(|thread| self.percent(thread.cpu)).fold(0.0, f64::max)
-    }
-
-    /// A time as a share of the window, in percent.
-    pub fn percent(&self, time: Duration) -> f64 {
-        let wall = self.wall.as_secs_f64();
-        if wall > 0.0 { 100.0 * time.as_secs_f64() / wall } else { 0.0 }
-    }
-
-    /// Adds what another machine's threads used; `machine` counts it from 1 on.
-    pub fn merge(&mut self, other: &Self, machine: usize) {
-        let theirs = other.threads.iter().cloned();
-        self.threads.extend(theirs.map(|thread| ThreadUse { machine, ..thread }));
-        self.wall = self.wall.max(other.wall);
-        self.setup.cpu += other.setup.cpu;
-        self.setup.rss_idle += other.setup.rss_idle;
-        self.setup.rss_connected += other.setup.rss_connected;
-    }
-
-    /// The cores that threads share, each with the share that all threads bound to it used
-    /// together, in percent of the cores. Threads that may run on several cores are charged to
-    /// those together.
-    pub fn core_percents(&self) -> Vec<(&[usize], f64)> {
-        self.shares(|thread| thread.cpu)
-    }
-
-    /// As [`GeneratorHealth::core_percents`], but of the time that threads waited for their cores.
-    /// Together both may make more than 100 %: threads wait for each other too.
-    pub fn waited_percents(&self) -> Vec<(&[usize], f64)> {
-        self.shares(|thread| thread.waited)
-    }
-
-    fn shares(&self, time: impl Fn(&ThreadUse) -> Duration) -> Vec<(&[usize], f64)> {
-        let mut groups: Vec<(&ThreadUse, Duration)> = Vec::new();
-        for thread in &self.threads {
-            let same = |(first, _): &&mut (&ThreadUse, Duration)| {
-                first.machine == thread.machine && first.cores == thread.cores
-            };
-            match groups.iter_mut().find(same) {
-                Some((_, sum)) => *sum += time(thread),
-                None => groups.push((thread, time(thread))),
-            }
-        }
-        let share = |cores: &[usize], time| self.percent(time) / cores.len().max(1) as f64;
-        let groups = groups.into_iter();
-        groups.map(|(first, time)| (&*first.cores, share(&first.cores, time))).collect()
-    }
 }
 
 impl Setup {
@@ -371,6 +316,14 @@ impl ServerCost {
     /// without connections, or if memory could not be read.
     pub fn bytes_per_connection(&self, established: u64) -> Option<f64> {
         self.setup.bytes_per_connection(established)
+    }
+
+    /// The same of kernel memory: of the sockets' slabs where they may be read, else of all slab,
+    /// and of socket buffers. Of both ends of a connection where both are on this machine.
+    pub fn kernel_bytes_per_connection(&self, established: u64) -> Option<f64> {
+        let slab = self.kernel.socket_slab_bytes.unwrap_or(self.kernel.slab_bytes);
+        let growth = slab + self.kernel.socket_bytes;
+        (established > 0 && growth > 0).then(|| growth as f64 / established as f64)
     }
 }
 

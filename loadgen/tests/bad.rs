@@ -17,7 +17,8 @@ use raw::Answer;
 const USAGE: i32 = 2;
 
 /// A bad value for each flag and place that takes any, and what must be said of it. Those that take
-/// words of a list or no value at all need no row.
+/// words of a list or no value at all need no row. A value that is bad only beside another flag has
+/// that one in front.
 const BAD: &[(&str, &str, &str)] = &[
     ("url", "localhost:9001", "it has no scheme; write ws://HOST:PORT/PATH"),
     ("connections", "0", "must be at least 1"),
@@ -35,6 +36,9 @@ const BAD: &[(&str, &str, &str)] = &[
     ("timeout", "0s", "must be above 0"),
     ("seed", "x", "invalid digit"),
     ("heartbeat", "0s", "must be above 0; write off for none"),
+    ("heartbeat-text", "--heartbeat-kind=ping beat", "a ping's data is its number"),
+    ("heartbeat-reply", "beat", "--heartbeat-reply without --heartbeat-text"),
+    ("cookie", "none", "a cookie is a name, = and a value"),
     ("size", "10..5", "the range is upside down"),
     ("fragments", "0", "must be at least 1"),
     ("fragment-gap", "5", "not a duration"),
@@ -44,7 +48,9 @@ const BAD: &[(&str, &str, &str)] = &[
     ("origin", "a\u{7f}b", "drop control characters"),
     ("slo", "response.p99", "write FIGURE<BOUND"),
     ("server-pid", "0", "no process has that id"),
+    ("server-metrics", "127.0.0.1:9002", "it has no scheme; write http://HOST:PORT/metrics"),
     ("server-threads", "0", "write auto, or a number of threads"),
+    ("json-summary", "/no/such/directory/a", "name a file in a directory that can"),
     ("json", "/no/such/directory/a", "name a file in a directory that can"),
     ("csv", "/no/such/directory/a", "name a file in a directory that can"),
     ("hgrm", "/no/such/directory/a", "name a file in a directory that can"),
@@ -52,7 +58,16 @@ const BAD: &[(&str, &str, &str)] = &[
     ("step", "0s", "must be above 0"),
     ("tolerance", "0", "write a share from 0.1% to 100%"),
     ("max", "0", "a rate must be above 0"),
+    ("results", "/no/such/result", NO_FILE),
+    ("against", "/no/such/result", NO_FILE),
+    ("baseline", "/no/such/result", NO_FILE),
+    ("metric", "response", "write rate, errors or KIND.pNN"),
+    ("confidence", "0", "write a confidence from 50% to 99.9%"),
+    ("threshold", "often", "write a share from 0% to below 100%"),
 ];
+
+/// A file that is to be read and is not there is no fault of the line: exit code 1.
+const NO_FILE: &str = "it cannot be read (No such file or directory)";
 
 fn loadgen(args: &[String]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_loadgen")).args(args).output().unwrap()
@@ -86,46 +101,75 @@ fn bad(arg: &Arg) -> (&'static str, &'static str) {
     (value, words)
 }
 
-/// An argument with a value, as it is written.
-fn written(arg: &Arg, value: &str) -> String {
-    arg.get_long().map_or_else(|| value.to_owned(), |long| format!("--{long}={value}"))
+/// An argument with a value, as it is written, behind what must stand in front of it.
+fn written(arg: &Arg, value: &str) -> Vec<String> {
+    let (company, value) = match value.split_once(' ') {
+        Some((flag, value)) if flag.starts_with("--") => (Some(flag), value),
+        _ => (None, value),
+    };
+    let word = arg.get_long().map_or_else(|| value.to_owned(), |long| format!("--{long}={value}"));
+    let company = company.or(arg.is_last_set().then_some("--"));
+    company.map(str::to_owned).into_iter().chain([word]).collect()
 }
 
-/// What must stand before a bad value so that nothing is missing but a good one.
-fn needed(command: &clap::Command, but: &Arg) -> Vec<String> {
-    let required = command.get_arguments().filter(|arg| {
-        arg.is_required_set() && arg.get_id() != but.get_id() && arg.get_long().is_none()
-    });
-    let any = |arg: &Arg| match arg.get_possible_values().first() {
-        Some(word) => word.get_name().to_owned(),
-        None => bad(arg).0.to_owned(),
-    };
-    required.map(any).collect()
+/// The places of a command, filled so that nothing is missing but a good value of `arg`; `result`
+/// is a file with one. A flag comes behind them.
+fn line(command: &clap::Command, arg: &Arg, value: &str, result: &str) -> Vec<String> {
+    let mut line = Vec::new();
+    for place in command.get_positionals() {
+        let word = place.get_possible_values().first().map(|word| word.get_name().to_owned());
+        // A document is made of one result; adding up and comparing take two.
+        let files = if command.get_name() == "report" { 1 } else { 2 };
+        let good = word.map_or_else(|| vec![result.to_owned(); files], |word| vec![word]);
+        if place.get_id() == arg.get_id() {
+            line.extend(written(arg, value));
+            line.extend(good.into_iter().skip(1).filter(|_| place.is_required_set()));
+        } else if place.is_required_set() {
+            line.extend(good);
+        }
+    }
+    if arg.get_long().is_some() {
+        line.extend(written(arg, value));
+    }
+    line
+}
+
+/// A result, in a directory of this process's own.
+fn result(dir: &std::path::Path) -> String {
+    let file = dir.join("result.json").to_str().unwrap().to_owned();
+    let line = "-c 1 -R 100 -d 100ms --warmup 0s --drain 100ms --quiet --no-pin --json";
+    let output = loadgen(&[words(line), vec![file.clone()]].concat());
+    assert!(matches!(output.status.code(), Some(0 | 4)), "{output:?}");
+    file
 }
 
 /// Every flag of every command, so that a new one without a row fails.
 #[test]
 fn each_flag_refuses_a_bad_value() {
     let root = Cli::command();
+    let dir = std::env::temp_dir().join(format!("loadgen-bad-{}", std::process::id()));
+    std::fs::create_dir(&dir).unwrap();
+    let result = result(&dir);
     let mut flags = 0;
     for command in std::iter::once(&root).chain(root.get_subcommands()) {
         let word = (command.get_name() != root.get_name()).then(|| command.get_name().to_owned());
         for arg in command.get_arguments() {
             let (value, words) = bad(arg);
-            let mut line: Vec<String> = word.iter().cloned().collect();
-            line.extend(needed(command, arg));
-            line.push(written(arg, value));
-            let said = said(&line, USAGE);
+            let line = line(command, arg, value, &result);
+            let line: Vec<String> = word.iter().cloned().chain(line).collect();
+            let said = said(&line, if words == NO_FILE { 1 } else { USAGE });
             let first = said.lines().next().unwrap();
             assert!(first.contains("error: "), "{line:?}: {said}");
             // clap puts the words that are possible on a line of their own.
             let place = if words.starts_with('[') { said.as_str() } else { first };
             assert!(place.contains(words), "{line:?}: '{words}' is not in: {said}");
-            assert!(first.contains(&value.escape_debug().to_string()), "{line:?}: {first}");
+            let named = first.contains(&value.escape_debug().to_string());
+            assert!(named || first.contains(&format!("--{} ", name(arg))), "{line:?}: {first}");
             flags += 1;
         }
     }
     assert!(flags > 80, "only {flags} flags were found: the walk is broken");
+    std::fs::remove_dir_all(&dir).unwrap();
 }
 
 /// A row whose flag is gone tests nothing.

@@ -3,10 +3,12 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::plan::{Arrival, Mode, Pace, PayloadKind, Plan, Rooms, STAMP_BYTES, Sources, Target};
+use super::plan::{
+    Arrival, Endpoint, Mode, Pace, PayloadKind, Plan, Rooms, STAMP_BYTES, Sources, Target,
+};
 use super::sizes::Sizes;
 use super::usage::{UsageError, refuse};
-use super::{Args, ModeName, fragments, heartbeat, request};
+use super::{Args, ModeName, address, fragments, heartbeat, request};
 use crate::heard::Heard;
 use crate::human::bytes;
 use crate::payload::stamp_bytes;
@@ -62,6 +64,7 @@ pub(super) fn plan(args: &Args) -> Result<Plan, UsageError> {
         request: request::extras(args)?,
         slo: args.slo.clone(),
         server_pid: server_pid(args)?,
+        server_metrics: server_metrics(args)?,
         outputs: args.documents.outputs()?,
         quiet: args.quiet,
     })
@@ -293,5 +296,24 @@ fn server_pid(args: &Args) -> Result<Option<u32>, UsageError> {
             "add the URL or drop it",
         ),
         pid => Ok(pid),
+    }
+}
+
+fn server_metrics(args: &Args) -> Result<Option<Endpoint>, UsageError> {
+    let Some(text) = &args.server_metrics else { return Ok(None) };
+    let page = address::page(text)?;
+    let input = format!("--server-metrics {text}");
+    match (args.server_pid, &args.url) {
+        (Some(pid), _) => refuse(
+            format!("{input} with --server-pid {pid}"),
+            "both tell of the same process",
+            "drop one of them",
+        ),
+        (None, None) => refuse(
+            format!("{input} without a URL"),
+            "the server inside is measured anyway",
+            "add the URL or drop it",
+        ),
+        (None, Some(_)) => Ok(Some(page)),
     }
 }

@@ -73,6 +73,9 @@ pub struct Plan {
     /// The process whose CPU and memory are read, when the server is not embedded.
     #[serde(skip)]
     pub server_pid: Option<u32>,
+    /// The page on which the server tells them instead.
+    #[serde(skip)]
+    pub server_metrics: Option<Endpoint>,
     /// Documents besides the report; one at most on standard output.
     #[serde(skip)]
     pub outputs: Vec<Output>,
@@ -101,7 +104,7 @@ pub enum Target {
     Url(Endpoint),
 }
 
-/// A `ws://` URL in its parts.
+/// A `ws://` URL in its parts; of a page of metrics an `http://` one.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Endpoint {
     /// Name or address; an IPv6 address without brackets.

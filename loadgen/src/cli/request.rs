@@ -1,6 +1,7 @@
 //! What the upgrade request is made from: the URL, further header fields, subprotocols, the origin.
 
 use super::Args;
+use super::address::{self, WS};
 use super::pattern::{Part, parts, unknown};
 use super::plan::{CONNECTION, Endpoint, Pattern, RequestExtras};
 use super::usage::{UsageError, refuse};
@@ -10,7 +11,7 @@ pub(super) fn endpoint(text: &str) -> Result<Endpoint, UsageError> {
     let refuse =
         |rule: &str, remedy: &str| refuse(format!("URL '{}'", text.escape_debug()), rule, remedy);
     let Some((scheme, rest)) = text.split_once("://") else {
-        return refuse("it has no scheme", "write ws://HOST:PORT/PATH");
+        return refuse("it has no scheme", WS);
     };
     match scheme.to_ascii_lowercase().as_str() {
         "ws" => {}
@@ -20,33 +21,7 @@ pub(super) fn endpoint(text: &str) -> Result<Endpoint, UsageError> {
         }
         _ => return refuse("the scheme is unknown", "use ws://"),
     }
-    let url = match url::Url::parse(text) {
-        Ok(url) => url,
-        Err(error) => return refuse(&error.to_string(), "write ws://HOST:PORT/PATH"),
-    };
-    if !url.username().is_empty() || url.password().is_some() {
-        return refuse(
-            "a name or password in a URL is not sent",
-            "use -H 'Authorization: Basic ...'",
-        );
-    }
-    if url.fragment().is_some() {
-        return refuse(
-            "a WebSocket URL has no fragment (RFC 6455 3)",
-            "drop the # and what follows",
-        );
-    }
-    let Some(host) = url.host() else {
-        return refuse("it names no host", "write ws://HOST:PORT/PATH");
-    };
-    let port = url.port_or_known_default().unwrap_or(80);
-    if port == 0 {
-        return refuse("nothing listens on port 0", "write the server's port");
-    }
-    let path = match url.query() {
-        Some(query) => format!("{}?{query}", url.path()),
-        None => url.path().to_owned(),
-    };
+    let mut endpoint = address::endpoint(&format!("URL '{}'", text.escape_debug()), text, WS)?;
     for part in parts(text) {
         if let Part::Placeholder { name, argument } = part
             && (name != "connection" || argument.is_some())
@@ -54,14 +29,11 @@ pub(super) fn endpoint(text: &str) -> Result<Endpoint, UsageError> {
             return unknown(format!("URL '{}'", text.escape_debug()), name, CONNECTION);
         }
     }
-    // Braces of a path are percent-encoded; those of the placeholder are none of the URL's.
-    let path =
-        if text.contains(CONNECTION) { path.replace("%7Bconnection%7D", CONNECTION) } else { path };
-    let host = match host {
-        url::Host::Ipv6(address) => address.to_string(),
-        host => host.to_string(),
-    };
-    Ok(Endpoint { host, port, path })
+    if text.contains(CONNECTION) {
+        // Braces of a path are percent-encoded; those of the placeholder are none of the URL's.
+        endpoint.path = endpoint.path.replace("%7Bconnection%7D", CONNECTION);
+    }
+    Ok(endpoint)
 }
 
 /// Everything beside the handshake's own fields.

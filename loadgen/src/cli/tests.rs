@@ -106,6 +106,8 @@ fn urls() {
     assert_eq!(endpoint("WS://Example.COM").to_string(), "ws://example.com/");
     let found = endpoint("ws://[::1]:81");
     assert_eq!((found.host.as_str(), found.host_header().as_str()), ("::1", "[::1]:81"));
+    let page = plan("ws://h/ --server-metrics http://h:9002/metrics?a=b").server_metrics.unwrap();
+    assert_eq!((page.host_header().as_str(), page.path.as_str()), ("h:9002", "/metrics?a=b"));
     assert_eq!(plan("ws://[::1]:81 --source-ip ::1,::2").connections, 1000);
 }
 
@@ -154,7 +156,7 @@ fn heartbeats_of_ones_own() {
 }
 
 /// Command line, and what its error must say: the input, the rule, the remedy.
-const REFUSED: [(&str, &[&str]); 90] = [
+const REFUSED: [(&str, &[&str]); 95] = [
     ("-c 0", &["'0'", "at least 1"]),
     ("-c 10x", &["'10x'", "not a whole number", "100k"]),
     ("-c 1.5", &["not a whole number"]),
@@ -259,6 +261,11 @@ const REFUSED: [(&str, &[&str]); 90] = [
     ("ws://h/#x", &["fragment", "RFC 6455 3", "drop the #"]),
     ("ws://h/ --server-threads 2", &["--server-threads with a URL", "drop one"]),
     ("--server-pid 5", &["--server-pid 5 without a URL", "anyway", "add the URL"]),
+    ("ws://h/ --server-metrics https://h/m", &["'https://h/m'", "not yet served", "use http://"]),
+    ("ws://h/ --server-metrics ws://h/m", &["a page is asked for", "http://HOST:PORT/metrics"]),
+    ("ws://h/ --server-metrics http://u@h/", &["name or password", "drop it"]),
+    ("ws://h/ --server-metrics http://h/ --server-pid 5", &["--server-pid 5", "same process"]),
+    ("--server-metrics http://h/metrics", &["--server-metrics http://h/metrics without a URL"]),
     ("ws://h/ --server-pid 0", &["--server-pid 0", "no process"]),
     ("--source-ip 127.0.0.1,x", &["'x' is not an IP address", "commas"]),
     ("--source-ip 127.0.0.1,127.0.0.1", &["twice", "once"]),

@@ -44,6 +44,19 @@ pub(super) fn threads(process: &Path, prefix: &str) -> io::Result<Vec<ThreadSamp
     Ok(threads)
 }
 
+/// CPU of the threads that are named `prefix` and a number, and nothing else of them.
+pub(super) fn cpu_of_threads(process: &Path, prefix: &str) -> io::Result<Duration> {
+    let mut sum = Duration::ZERO;
+    for entry in fs::read_dir(process.join("task"))? {
+        let path = entry?.path();
+        let name = fs::read_to_string(path.join("comm")).unwrap_or_default();
+        if is_numbered(name.trim(), prefix) {
+            sum += run_times(&path).map_or(Duration::ZERO, |(cpu, _)| cpu);
+        }
+    }
+    Ok(sum)
+}
+
 /// Whether a thread's name is `prefix` and a number. The program's own name may begin like it.
 fn is_numbered(name: &str, prefix: &str) -> bool {
     let number = name.strip_prefix(prefix);
@@ -93,9 +106,26 @@ pub(super) fn resident_bytes(process: &Path) -> io::Result<u64> {
     {
         return Ok(bytes);
     }
+    resident_estimate(process)
+}
+
+/// Resident bytes by the estimate of `status`, which costs nothing.
+pub(super) fn resident_estimate(process: &Path) -> io::Result<u64> {
     let text = fs::read_to_string(process.join("status"))?;
     kib_line(&text, "VmRSS:").ok_or_else(|| unreadable("VmRSS"))
 }
+
+/// Slabs of TCP connections: sockets and what hangs on them, descriptors, epoll's entries.
+const SOCKET_SLABS: [&str; 8] = [
+    "TCP",
+    "TCPv6",
+    "sock_inode_cache",
+    "filp",
+    "dentry",
+    "eventpoll_epi",
+    "eventpoll_pwq",
+    "ep_head",
+];
 
 /// Kernel memory of the machine at one instant.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
@@ -103,6 +133,7 @@ pub(super) struct KernelMemory {
     pub(super) sockets: i64,
     pub(super) socket_bytes: i64,
     pub(super) slab_bytes: i64,
+    pub(super) socket_slab_bytes: Option<i64>,
 }
 
 impl KernelMemory {
@@ -111,12 +142,14 @@ impl KernelMemory {
         let sockstat = fs::read_to_string("/proc/net/sockstat").unwrap_or_default();
         let sockstat6 = fs::read_to_string("/proc/net/sockstat6").unwrap_or_default();
         let meminfo = fs::read_to_string("/proc/meminfo").unwrap_or_default();
-        Self::parse(
-            &sockstat,
-            &sockstat6,
-            &meminfo,
-            rustix::param::page_size().cast_signed() as i64,
-        )
+        let page = rustix::param::page_size().cast_signed() as i64;
+        Self::parse(&sockstat, &sockstat6, &meminfo, page)
+    }
+
+    /// The same, and the sockets' slabs by their names, which takes the kernel a walk.
+    pub(super) fn by_slab() -> Self {
+        let slabs = fs::read_to_string("/proc/slabinfo").ok();
+        Self { socket_slab_bytes: slabs.as_deref().and_then(socket_slabs), ..Self::now() }
     }
 
     pub(super) fn parse(sockstat: &str, sockstat6: &str, meminfo: &str, page: i64) -> Self {
@@ -131,6 +164,7 @@ impl KernelMemory {
             // One figure for both families.
             socket_bytes: number(sockstat, "TCP:", "mem").unwrap_or(0).saturating_mul(page),
             slab_bytes: kib_line(meminfo, "Slab:").unwrap_or(0).cast_signed(),
+            socket_slab_bytes: None,
         }
     }
 
@@ -139,8 +173,26 @@ impl KernelMemory {
             sockets: later.sockets - self.sockets,
             socket_bytes: later.socket_bytes - self.socket_bytes,
             slab_bytes: later.slab_bytes - self.slab_bytes,
+            socket_slab_bytes: later
+                .socket_slab_bytes
+                .zip(self.socket_slab_bytes)
+                .map(|(later, before)| later - before),
         }
     }
+}
+
+/// `slabinfo`, version 2: name, objects in use, objects, bytes of one (`slabinfo(5)`). `None` if it
+/// has no such slab.
+pub(super) fn socket_slabs(text: &str) -> Option<i64> {
+    let bytes = |line: &str| {
+        let mut words = line.split_ascii_whitespace();
+        words.next().filter(|name| SOCKET_SLABS.contains(name))?;
+        let mut numbers = words.skip(1).map(str::parse::<i64>);
+        numbers.next()?.ok()?.checked_mul(numbers.next()?.ok()?)
+    };
+    let mut found = text.lines().filter_map(bytes).peekable();
+    found.peek()?;
+    Some(found.fold(0, i64::saturating_add))
 }
 
 /// What follows `key` on the line that begins with it.
@@ -203,7 +255,12 @@ mod tests {
         let sockstat6 = "TCP6: inuse 2\n";
         let meminfo = "MemTotal: 16 kB\nSlab:            8 kB\n";
         let now = KernelMemory::parse(sockstat, sockstat6, meminfo, 4096);
-        assert_eq!(now, KernelMemory { sockets: 29, socket_bytes: 12_288, slab_bytes: 8_192 });
+        let found = (now.sockets, now.socket_bytes, now.slab_bytes, now.socket_slab_bytes);
+        assert_eq!(found, (29, 12_288, 8_192, None));
+        let slabs = "slabinfo - version: 2.1\n# name <active_objs> <num_objs> <objsize>\n\
+                     TCP 100 120 2432 13 8 : tunables\ntw_sock_TCP 9 9 9\nfilp 1 2 256 x\n";
+        assert_eq!(socket_slabs(slabs), Some(120 * 2432 + 2 * 256));
+        assert_eq!(socket_slabs("slabinfo - version: 2.1\nTCP x\n"), None);
         let growth = KernelMemory::default().growth_to(now);
         assert_eq!((growth.sockets, growth.slab_bytes), (29, 8_192));
         assert_eq!(KernelMemory::parse("", "", "", 4096), KernelMemory::default());

@@ -65,7 +65,7 @@ fn a_window_sees_what_named_threads_burn_and_nothing_else() {
         watch.window_begins();
         thread::sleep(Duration::from_millis(300));
         watch.window_ends();
-        let (health, server) = watch.finish();
+        let (health, server, notes) = watch.finish();
         stop.store(true, Relaxed);
         threads.iter().chain(&servers).for_each(|handle| handle.thread().unpark());
 
@@ -86,6 +86,11 @@ fn a_window_sees_what_named_threads_burn_and_nothing_else() {
         // One thread: what the thread of another name burns is not charged.
         assert!(server.cpu <= health.wall + Duration::from_millis(20), "{server:?}");
         assert!(server.shared_process && server.setup.rss_idle > 0 && server.rss_after > 0);
+        // The first look is made at once, the second would be after a second.
+        assert!(!server.samples.is_empty() && server.samples[0].t_s < 0.0, "{server:?}");
+        assert!(server.samples[0].rss_bytes.is_some_and(|bytes| bytes > 0), "{server:?}");
+        assert_eq!((server.pid, server.page), (Some(std::process::id()), None));
+        assert!(notes.is_empty(), "{notes:?}");
     });
 }
 
@@ -94,6 +99,17 @@ fn a_process_that_is_not_there_is_named() {
     // Above the kernel's largest process id, 2^22.
     let error = Watch::idle(Some(Subject::Process(1 << 23))).unwrap_err().to_string();
     assert!(error.contains("--server-pid 8388608") && error.contains("drop"), "{error}");
+}
+
+/// Its page is looked at before the first connection, so a typing error costs no run.
+#[test]
+fn a_page_that_is_not_there_is_named() {
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let page = Endpoint { host: "127.0.0.1".to_owned(), port, path: "/metrics".to_owned() };
+    let error = Watch::idle(Some(Subject::Page(page))).unwrap_err().to_string();
+    let said =
+        format!("--server-metrics http://127.0.0.1:{port}/metrics: connection refused; give");
+    assert!(error.starts_with(&said), "{error}");
 }
 
 #[test]
@@ -105,6 +121,16 @@ fn per_connection_and_per_message() {
     assert_eq!(cost.bytes_per_connection(10), Some(500.0));
     assert_eq!(cost.bytes_per_connection(0), None);
     assert_eq!(ServerCost::default().bytes_per_connection(10), None);
+    let kernel = |named| KernelGrowth {
+        socket_bytes: 1000,
+        slab_bytes: 9000,
+        socket_slab_bytes: named,
+        ..KernelGrowth::default()
+    };
+    let cost = |named| ServerCost { kernel: kernel(named), ..ServerCost::default() };
+    assert_eq!(cost(Some(4000)).kernel_bytes_per_connection(10), Some(500.0));
+    assert_eq!(cost(None).kernel_bytes_per_connection(10), Some(1000.0));
+    assert_eq!(cost(None).kernel_bytes_per_connection(0), None);
     assert_eq!(us_per_message(Duration::from_millis(6), 1000), Some(6.0));
     assert_eq!(us_per_message(Duration::from_millis(6), 0), None);
 }

@@ -2,6 +2,8 @@
 //! added, never renamed and never given another unit. Times are integer nanoseconds unless the name
 //! ends in `_s` or `_seconds`.
 
+mod server;
+
 use std::collections::BTreeMap;
 
 use serde::Serialize;
@@ -9,7 +11,7 @@ use simd_json::prelude::*;
 
 use super::Finished;
 use crate::cli::plan::{Mode, Pace, Plan};
-use crate::cost::{KernelGrowth, us_per_message};
+use crate::cost::us_per_message;
 use crate::find::{Answer, Interval, Limit, Point, Row, Usl};
 use crate::judge::Verdict;
 use crate::measure::{Kind, Outcome, Summary, Tally};
@@ -42,7 +44,7 @@ struct Document<'a> {
     latency_overflow: u64,
     generator: Generator<'a>,
     broadcast: Option<Broadcast>,
-    server: Option<Server>,
+    server: Option<server::Server<'a>>,
     phases: Phases,
     machine: Machine,
     notes: &'a [String],
@@ -169,23 +171,6 @@ struct Broadcast {
 }
 
 #[derive(Serialize)]
-struct Server {
-    pid: u32,
-    cpu_seconds: f64,
-    cpu_us_per_message: Option<f64>,
-    /// From before the first connection until all are established.
-    connect_cpu_seconds: f64,
-    rss_bytes_idle: u64,
-    rss_bytes_connected: u64,
-    rss_bytes_after: u64,
-    bytes_per_connection: Option<f64>,
-    /// Whether the bytes are those of generator and server together.
-    shared_process: bool,
-    /// Of the whole machine, idle to connected.
-    kernel_growth: KernelGrowth,
-}
-
-#[derive(Serialize)]
 #[expect(clippy::struct_field_names, reason = "the schema's names")]
 struct Phases {
     connect_s: f64,
@@ -284,7 +269,7 @@ fn document(finished: Finished<'_>) -> Document<'_> {
             duplicate: broadcast.duplicate,
             reordered: broadcast.reordered,
         }),
-        server: server(finished),
+        server: server::server(finished),
         phases: Phases {
             connect_s: outcome.phases.connect.as_secs_f64(),
             warmup_s: outcome.phases.warmup.as_secs_f64(),
@@ -366,22 +351,6 @@ fn generator(finished: Finished<'_>) -> Generator<'_> {
         waited_seconds: health.threads.iter().map(|thread| thread.waited.as_secs_f64()).sum(),
         cores: shares.map(|(cores, percent)| CoreShare { cores, percent }).collect(),
     }
-}
-
-fn server(finished: Finished<'_>) -> Option<Server> {
-    let cost = finished.outcome.server.as_ref()?;
-    Some(Server {
-        pid: cost.pid,
-        cpu_seconds: cost.cpu.as_secs_f64(),
-        cpu_us_per_message: us_per_message(cost.cpu, finished.messages()),
-        connect_cpu_seconds: cost.setup.cpu.as_secs_f64(),
-        rss_bytes_idle: cost.setup.rss_idle,
-        rss_bytes_connected: cost.setup.rss_connected,
-        rss_bytes_after: cost.rss_after,
-        bytes_per_connection: cost.bytes_per_connection(finished.outcome.tally.established),
-        shared_process: cost.shared_process,
-        kernel_growth: cost.kernel,
-    })
 }
 
 /// The running kernel's release, such as `6.18.0`.

@@ -12,7 +12,7 @@ use hdrhistogram::serialization::interval_log::{IntervalLogIterator, LogEntry};
 use simd_json::prelude::*;
 
 use super::*;
-use crate::cost::{GeneratorHealth, KernelGrowth, ServerCost, Setup, ThreadUse};
+use crate::cost::{GeneratorHealth, KernelGrowth, Sample, ServerCost, Setup, ThreadUse};
 use crate::judge::judge;
 use crate::measure::{BroadcastTally, Kind, Latencies, Phase, Phases, Recorder, Timeline};
 
@@ -55,7 +55,7 @@ fn echo() -> Outcome {
             setup: Setup::default(),
         },
         server: Some(ServerCost {
-            pid: 4242,
+            pid: Some(4242),
             cpu: Duration::from_millis(1_950),
             setup: Setup {
                 cpu: Duration::from_secs(3),
@@ -64,7 +64,16 @@ fn echo() -> Outcome {
             },
             rss_after: 61 << 20,
             shared_process: true,
-            kernel: KernelGrowth { sockets: 199_990, socket_bytes: 0, slab_bytes: 840 << 20 },
+            kernel: KernelGrowth {
+                sockets: 199_990,
+                socket_bytes: 0,
+                slab_bytes: 840 << 20,
+                socket_slab_bytes: Some(800 << 20),
+            },
+            samples: [(-1.0, 0.0), (0.0, 3.0), (1.0, 3.05), (2.0, 3.15)]
+                .map(|(t_s, cpu_seconds)| Sample { t_s, cpu_seconds, ..Sample::default() })
+                .to_vec(),
+            ..ServerCost::default()
         }),
         notes: vec!["open-file limit 20000: using 6 shards".to_owned()],
         ..Outcome::default()
@@ -145,7 +154,9 @@ const ADDED: &str = "messages.due messages.unsent messages.carried messages.held
     broadcast.spread.p99 server.rss_bytes_connected server.rss_bytes_after server.shared_process
     server.connect_cpu_seconds generator.connect_cpu_seconds generator.rss_bytes_idle
     generator.rss_bytes_connected generator.bytes_per_connection
-    server.kernel_growth.slab_bytes machine.kernel machine.architecture machine.cores";
+    server.kernel_growth.slab_bytes server.kernel_growth.socket_slab_bytes
+    server.kernel_bytes_per_connection server.metrics server.samples
+    machine.kernel machine.architecture machine.cores";
 
 #[test]
 fn every_name_of_the_schema_is_there() {
@@ -174,6 +185,9 @@ fn values() {
     assert!((each - 42.918).abs() < 0.001, "{each}");
     let bytes = at("server.bytes_per_connection").as_f64().unwrap();
     assert!((bytes - 524.314).abs() < 0.001, "{bytes}");
+    let samples = at("server.samples").as_array().unwrap();
+    assert_eq!((samples.len(), samples[1]["cpu_seconds"].as_f64()), (4, Some(3.0)));
+    assert!(samples[0]["rss_bytes"].is_null());
     assert!(at("broadcast").is_null());
     assert_eq!(at("phases.connect_s").as_f64(), Some(5.23));
     assert!(at("machine.kernel").as_str().unwrap().contains('.'));

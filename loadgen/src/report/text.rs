@@ -1,11 +1,13 @@
 //! The report for people: the verdict first, then what was asked for against what was achieved.
 
+mod server;
+
 use std::time::Duration;
 
 use super::{Finished, Style, table};
 use crate::cli::plan::{Arrival, HeartbeatKind, Mode, Pace, PayloadKind, Plan};
-use crate::cost::{ServerCost, us_per_message};
-use crate::human::{bytes, counted, decimal, grouped, time};
+use crate::cost::us_per_message;
+use crate::human::{counted, decimal, grouped, time};
 use crate::judge::Verdict;
 use crate::measure::Outcome;
 use crate::slo::Held;
@@ -63,7 +65,7 @@ pub(super) fn report(finished: Finished<'_>, style: Style) -> String {
     errors(outcome, &mut page);
     page.blank();
     generator(finished, &mut page);
-    server(finished, &mut page);
+    server::lines(finished, &mut page);
     for note in &outcome.notes {
         page.line("note", note);
     }
@@ -331,47 +333,6 @@ fn generator(finished: Finished<'_>, page: &mut Page) {
         parts.push(format!("{noun} {} {percent:.1} %", names.join("+")));
     }
     page.line("generator", &parts.join(", "));
-}
-
-fn server(finished: Finished<'_>, page: &mut Page) {
-    let Some(cost) = &finished.outcome.server else {
-        let remedy = if finished.outcome.embedded {
-            "not measured: its figures under /proc could not be read"
-        } else {
-            "not measured; give --server-pid if it runs on this machine"
-        };
-        page.line("server", remedy);
-        return;
-    };
-    let established = finished.outcome.tally.established;
-    let text = format!(
-        "pid {}, {:.2} s CPU{}",
-        cost.pid,
-        cost.cpu.as_secs_f64(),
-        per_message(finished, cost.cpu)
-    );
-    page.line("server", &text);
-    page.line("memory", &memory(cost, established));
-    let kernel = cost.kernel;
-    let of_all = format!(
-        "kernel, whole machine, idle to connected: {} slab, {} socket buffers, {} sockets",
-        bytes(kernel.slab_bytes as f64),
-        bytes(kernel.socket_bytes as f64),
-        kernel.sockets
-    );
-    page.aside(&of_all);
-}
-
-fn memory(cost: &ServerCost, established: u64) -> String {
-    let whose = if cost.shared_process { ", generator and server together" } else { "" };
-    let each = cost.bytes_per_connection(established);
-    let each = each.map_or(String::new(), |each| format!(", {} for each connection", bytes(each)));
-    format!(
-        "{} idle, {} connected, {} after{each}{whose}",
-        bytes(cost.setup.rss_idle as f64),
-        bytes(cost.setup.rss_connected as f64),
-        bytes(cost.rss_after as f64)
-    )
 }
 
 /// CPU for each message. Pings cost as much as messages do, so where they are many it is said.

@@ -56,7 +56,10 @@ impl Lead<'_> {
         self.note_sources(&sources);
         let subject = match self.plan.target {
             Target::Embedded { .. } => Some(Subject::Embedded),
-            Target::Url(_) => self.plan.server_pid.map(Subject::Process),
+            Target::Url(_) => {
+                let page = self.plan.server_metrics.clone().map(Subject::Page);
+                page.or(self.plan.server_pid.map(Subject::Process))
+            }
         };
         let mut watch = Watch::idle(subject)?;
         let progress = Progress::start(cells, self.plan.connections, self.plan.quiet);
@@ -235,7 +238,8 @@ impl Lead<'_> {
         let sum = add_up(harvests);
         self.note_ramp(&phases);
         self.note_findings(&sum.tally);
-        let (generator, server) = watch.finish();
+        let (generator, server, notes) = watch.finish();
+        self.notes.extend(notes);
         Outcome {
             target: self.name(),
             embedded: matches!(self.plan.target, Target::Embedded { .. }),
