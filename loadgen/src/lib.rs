@@ -3,6 +3,7 @@
 //! ```text
 //! main          arguments -> Plan -> run -> judge -> report -> exit code
 //! report        the terminal's report and the result file; judge: may the figures be believed
+//! page          the result as one page for a browser
 //! progress      the live line; reads what the threads publish, never asks them
 //! find          the highest load that keeps its objectives (slo), by runs of many loads
 //! doctor        whether this machine can carry a run
@@ -40,6 +41,7 @@ pub mod measure;
 pub mod memory;
 pub mod merge;
 mod nanos;
+mod page;
 mod payload;
 pub mod progress;
 pub mod rehearsal;

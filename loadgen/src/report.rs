@@ -19,6 +19,7 @@ use crate::cli::{Find, Plan};
 use crate::find::{Answer, Run, Step};
 use crate::judge::Judgement;
 use crate::measure::Outcome;
+use crate::page;
 use crate::slo::Held;
 
 pub use json::{to_document, to_json};
@@ -67,6 +68,7 @@ pub fn document(
     match format {
         Format::Json => to_json(finished, answer).map(String::into_bytes),
         Format::Summary => json::to_summary(finished, answer).map(String::into_bytes),
+        Format::Html => to_json(finished, answer).map(|result| page::page(&result).into_bytes()),
         Format::Csv => return Ok(seconds::csv(outcome).into_bytes()),
         Format::Hgrm => return Ok(hdr::percentiles(outcome).into_bytes()),
         Format::Hlog => {

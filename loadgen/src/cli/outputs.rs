@@ -14,6 +14,9 @@ pub struct Documents {
     /// The same without histograms: small, but cannot be rendered, merged or compared again
     #[arg(long, value_name = "FILE|-")]
     pub json_summary: Option<PathBuf>,
+    /// Write the result as one page for a browser, which needs no network; - is standard output
+    #[arg(long, value_name = "FILE|-")]
+    pub html: Option<PathBuf>,
     /// Write latencies second by second as CSV; - is standard output
     #[arg(long, value_name = "FILE|-")]
     pub csv: Option<PathBuf>,
@@ -31,6 +34,7 @@ impl Documents {
         let given = [
             (Format::Json, &self.json),
             (Format::Summary, &self.json_summary),
+            (Format::Html, &self.html),
             (Format::Csv, &self.csv),
             (Format::Hgrm, &self.hgrm),
             (Format::Hlog, &self.hlog),

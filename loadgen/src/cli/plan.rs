@@ -303,6 +303,8 @@ pub enum Format {
     Json,
     /// The same without `record`: what people and programs read, a few kilobytes.
     Summary,
+    /// One page for a browser, which holds the JSON and draws it.
+    Html,
     /// A row for each second and kind.
     Csv,
     /// Percentiles of the answering kind, as `HdrHistogram`'s plotters read them.
@@ -317,6 +319,7 @@ impl Format {
         match self {
             Self::Json => "--json",
             Self::Summary => "--json-summary",
+            Self::Html => "--html",
             Self::Csv => "--csv",
             Self::Hgrm => "--hgrm",
             Self::Hlog => "--hlog",
