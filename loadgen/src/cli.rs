@@ -8,6 +8,7 @@ mod difference;
 mod fragments;
 mod heartbeat;
 mod input;
+mod life;
 mod outputs;
 pub mod pattern;
 pub mod plan;
@@ -25,6 +26,7 @@ use clap::Parser;
 use crate::slo::Slo;
 pub use command::{Axis, Cli, Command, DoctorArgs, Find, FindArgs};
 pub use difference::{Difference, differences};
+pub use life::LifeArgs;
 pub use outputs::Documents;
 pub use plan::Plan;
 use plan::{Arrival, HeartbeatKind, HeartbeatPhase};
@@ -137,6 +139,10 @@ pub struct Args {
     /// Compare each byte of every reply with what was sent
     #[arg(long)]
     pub verify: bool,
+
+    /// What becomes of connections during the run.
+    #[command(flatten)]
+    pub life: LifeArgs,
 
     /// Local addresses to connect from, separated by commas; auto takes as many as loopback needs
     #[arg(long, value_name = "LIST|auto", default_value = "auto")]

@@ -182,8 +182,8 @@ fn too_slow(outcome: &Outcome) -> Option<String> {
 /// Another number of connections was measured than was asked for.
 fn too_few_connections(outcome: &Outcome) -> Option<String> {
     let tally = &outcome.tally;
-    let lost = tally.closed_early + tally.frozen;
-    let stayed = tally.established.saturating_sub(lost);
+    // Who was dropped on purpose is none of them: churn and storms are what was asked for.
+    let stayed = tally.established.saturating_sub(tally.lost());
     ((stayed as f64) < tally.requested as f64 * CONNECTION_SHARE).then(|| {
         format!(
             "{} connections were established of the {} requested, {} of them ended early and {} \

@@ -5,12 +5,14 @@
 
 mod codec;
 mod counts;
+mod life;
 mod outcome;
 mod seconds;
 mod tally;
 
 pub(crate) use counts::Counts;
 use hdrhistogram::Histogram;
+pub use life::{LifeTally, StormTally};
 pub use outcome::{Outcome, Phases};
 pub(crate) use seconds::Seconds;
 pub use seconds::{Steadiness, Timeline};

@@ -7,7 +7,6 @@
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use mio::{Poll, Token, Waker};
@@ -70,8 +69,9 @@ impl<N: Net> Rehearsal<N> {
         let members = self.connect()?;
         let start = self.now();
         let to = start + self.task.plan.duration.as_nanos() as Nanos;
-        let (members, senders) = (vec![members], vec![members]);
-        let times = Times { start, from: start, to, until: to, members, senders };
+        let all = || vec![members];
+        let (members, senders, leavers) = (all(), all(), all());
+        let times = Times { start, from: start, to, until: to, members, senders, leavers };
         self.tell(Mail::Start(Arc::new(times)))
     }
 
@@ -82,11 +82,8 @@ impl<N: Net> Rehearsal<N> {
     /// When the network does not connect them all, or time stands still in it.
     pub fn perform(mut self) -> io::Result<Outcome> {
         self.connect()?;
-        let notice = &self.task.board[0];
-        let members = vec![notice.members.load(Relaxed)];
-        let senders = vec![notice.senders.load(Relaxed)];
         let start = self.now() + HEAD_START;
-        let times = Times::of(&self.task.plan, start, members, senders);
+        let times = Times::of(&self.task.plan, start, &self.task.board);
         let phases = Phases {
             connect: Duration::ZERO,
             warmup: self.task.plan.warmup,

@@ -7,6 +7,7 @@
 mod answer;
 mod hdr;
 mod json;
+mod life;
 mod read;
 mod seconds;
 mod sink;

@@ -146,6 +146,13 @@ fn check_machine(
     Ok(())
 }
 
+/// Connections that may be back before the server has noticed that they had left.
+fn returning(plan: &Plan) -> usize {
+    /// What the ramp's default begins in a fifth of a second.
+    const MOST: u32 = 4096;
+    if plan.life.reopens() { plan.connections.min(MOST) as usize } else { 0 }
+}
+
 /// A server that holds what the run asks for.
 fn server_config(plan: &Plan, threads: Option<usize>) -> Config {
     Config {
@@ -153,7 +160,7 @@ fn server_config(plan: &Plan, threads: Option<usize>) -> Config {
         admin: None,
         threads: threads.map_or(Threads::Auto, Threads::Count),
         pin: plan.pin,
-        max_connections: Some(plan.connections as usize),
+        max_connections: Some(plan.connections as usize + returning(plan)),
         max_message: fleet::message_budget(plan),
         max_pending: plan.size.max.max(limits::MAX_PENDING),
         subprotocols: plan.request.subprotocols.clone(),

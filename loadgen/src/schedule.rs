@@ -193,12 +193,16 @@ impl Poisson {
     }
 
     fn take(&mut self) -> Due {
-        let n = self.members.len() as u128;
-        let pick = (u128::from(self.random.next_u64()) * n) >> 64;
+        let pick = below(&mut self.random, self.members.len() as u64);
         let due = Due { intended: self.due, local: self.members[pick as usize] };
         self.aim();
         due
     }
+}
+
+/// A random number below `n`; 0 if there is none.
+pub(crate) fn below(random: &mut StdRng, n: u64) -> u64 {
+    ((u128::from(random.next_u64()) * u128::from(n)) >> 64) as u64
 }
 
 /// The sends of one shard in the order of their intended times.

@@ -273,8 +273,9 @@ pub fn error_share(tally: &Tally) -> f64 {
     if tried == 0 { 0.0 } else { wrong as f64 / tried as f64 }
 }
 
-/// What went wrong, and everything that was tried: connections that failed or ended early, messages
-/// and pings unanswered, replies corrupt, doubled or out of order, deliveries lost.
+/// What went wrong, and everything that was tried: connections that failed, ended early or could
+/// not come back, messages and pings unanswered, replies corrupt, doubled or out of order,
+/// deliveries lost.
 pub fn errors(tally: &Tally) -> (u64, u64) {
     let lost = tally.broadcast.as_ref().map_or(0, |b| b.lost() + b.duplicate + b.reordered);
     let expected = tally.broadcast.as_ref().map_or(0, |b| b.expected);
@@ -285,8 +286,10 @@ pub fn errors(tally: &Tally) -> (u64, u64) {
         + tally.corrupt
         + tally.duplicate
         + tally.reordered
+        + tally.life.failures()
         + lost;
-    let tried = tally.requested + tally.due + tally.pings_sent + expected;
+    let returns = tally.life.returns() + tally.life.failures();
+    let tried = tally.requested + returns + tally.due + tally.pings_sent + expected;
     // A connection's one fault may spoil more than was tried on it.
     (wrong.min(tried), tried)
 }

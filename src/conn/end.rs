@@ -35,7 +35,7 @@ pub enum End {
     Rejected(Rejection),
     /// TCP could not be established (client).
     Connect(ConnectFault),
-    /// The shard stopped.
+    /// The shard stopped, or its App left the connection.
     Shutdown,
 }
 

@@ -125,4 +125,8 @@ pub trait Net {
 
     /// Sends FIN.
     fn finish(&mut self, stream: &mut Self::Stream);
+
+    /// Makes the close of a stream that is dropped next a reset (RFC 9293 3.10.7.4), where the
+    /// network knows resets: its peer hears at once, and what it still had to say is lost.
+    fn reset(&mut self, _stream: &mut Self::Stream) {}
 }

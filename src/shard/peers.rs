@@ -8,7 +8,7 @@ use super::core::Core;
 use super::net::Net;
 use super::slab::ConnId;
 use super::slot::{Hold, Holds, Slot};
-use crate::conn::{Block, Conn, ConnectFault, Gear, Sender, Shared, Upgrade};
+use crate::conn::{Block, Conn, ConnectFault, End, Gear, Sender, Shared, Upgrade};
 
 /// One connection in a hook.
 #[derive(Debug)]
@@ -101,6 +101,20 @@ impl<N: Net, S> Peers<'_, N, S> {
         slot.watches_writable = true;
         self.core.admit(slot);
         Ok(id)
+    }
+
+    /// Client: leaves a connection without a close frame, whatever it is doing: by a reset of TCP,
+    /// or by a plain FIN. What it still owed is lost. [`App::closed`](super::App::closed) follows.
+    pub fn leave(&mut self, id: ConnId, reset: bool) {
+        self.core.turn_to(ConnId::NONE);
+        let Core { slab, kit, .. } = &mut *self.core;
+        if let Some(slot) = slab.get_mut(id) {
+            if reset {
+                kit.net.reset(&mut slot.stream);
+            }
+            slot.conn.handle_fault(End::Shutdown);
+            kit.after(id, slot);
+        }
     }
 
     /// Bytes of connections' memory on this shard: half-received messages and what peers have not

@@ -256,6 +256,11 @@ impl Net for Sockets {
         // It fails only on a connection that is gone already, which the next read will say.
         let _ = stream.shutdown(Shutdown::Write);
     }
+
+    fn reset(&mut self, stream: &mut TcpStream) {
+        // SO_LINGER of 0 s. Where it is refused the peer gets a FIN instead, which ends it as well.
+        let _ = net::sockopt::set_socket_linger(stream, Some(Duration::ZERO));
+    }
 }
 
 /// Parts that one write carries at most.

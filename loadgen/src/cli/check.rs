@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use super::life::{self, Around};
 use super::plan::{
     Arrival, Endpoint, Mode, Pace, PayloadKind, Plan, Rooms, STAMP_BYTES, Sources, Target,
 };
@@ -41,7 +42,9 @@ pub(super) fn plan(args: &Args) -> Result<Plan, UsageError> {
     stamped(args, mode, &size)?;
     let heartbeat = heartbeat::heartbeat(args, &size)?;
     let fragmentation = fragments::fragmentation(args, &size, pace, senders(mode, connections))?;
+    let around = Around { mode, connections, duration: duration(args) };
     Ok(Plan {
+        life: life::life(&args.life, &around)?,
         sources: sources(args, &target)?,
         target,
         connections,

@@ -1,5 +1,7 @@
 //! The plan of a run: plain data, checked, without contradictions. Nothing here reads a flag.
 
+mod life;
+
 use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -13,6 +15,7 @@ pub use super::pattern::Pattern;
 use super::sizes::Sizes;
 use crate::nanos;
 use crate::slo::Slo;
+pub use life::{Farewell, Life, Retry, Storm};
 
 /// Payload bytes that hold the connection's id and the message's sequence number, in binary and in
 /// text. A shorter message is opaque: its reply is paired first in, first out.
@@ -62,6 +65,8 @@ pub struct Plan {
     pub payload: PayloadKind,
     /// Frames of one message, and what stands between them.
     pub fragmentation: Fragmentation,
+    /// What becomes of connections during the run.
+    pub life: Life,
     /// Local addresses.
     pub sources: Sources,
     /// Whether each byte of a reply is compared with what was sent.

@@ -42,11 +42,15 @@ pub fn count(text: &str) -> Result<u32, String> {
     Ok(value as u32)
 }
 
+/// A percentage, or the same as a number from 0 on: `5%`, `0.05`.
+fn fraction(text: &str) -> Option<f64> {
+    let (digits, scale) = text.strip_suffix('%').map_or((text, 1.0), |digits| (digits, 0.01));
+    plain(digits).map(|value| value * scale)
+}
+
 /// A percentage below 100, or a share below 1: `5%`, `0`.
 pub fn share(text: &str) -> Result<f64, String> {
-    let (digits, scale) = text.strip_suffix('%').map_or((text, 1.0), |digits| (digits, 0.01));
-    let share = number(digits).map(|value| value * scale);
-    share
+    fraction(text)
         .filter(|share| *share < 1.0)
         .ok_or_else(|| "write a share from 0% to below 100%, such as 5%".to_owned())
 }
@@ -90,13 +94,17 @@ pub fn rate_or_off(text: &str) -> Result<OrOff<f64>, String> {
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct OrOff<T>(pub Option<T>);
 
-/// A share from 0.1 % to 100 %: `5%`, `0.05`.
+/// A part of a whole, above 0 % and up to 100 %: `50%`, `0.5`.
+pub fn part(text: &str) -> Result<f64, String> {
+    fraction(text)
+        .filter(|part| *part > 0.0 && *part <= 1.0)
+        .ok_or_else(|| "write a share above 0% and up to 100%, such as 5%".to_owned())
+}
+
+/// A share from 0.1 % to 100 %.
 pub fn tolerance(text: &str) -> Result<f64, String> {
-    let (digits, scale) = text.strip_suffix('%').map_or((text, 1.0), |digits| (digits, 0.01));
-    let share = number(digits).map(|value| value * scale);
-    share
-        .filter(|share| (0.001..=1.0).contains(share))
-        .ok_or_else(|| "write a share from 0.1% to 100%, such as 5%".to_owned())
+    let share = fraction(text).filter(|share| (0.001..=1.0).contains(share));
+    share.ok_or_else(|| "write a share from 0.1% to 100%, such as 5%".to_owned())
 }
 
 /// A number of threads, or `auto`.

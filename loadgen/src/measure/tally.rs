@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::Latency;
+use super::{Latency, LifeTally};
 
 /// Counts of one thread, or of all of them added up. Message counts are those of the measured
 /// window, by intended send time; connection counts are those of the whole run.
@@ -25,8 +25,9 @@ pub struct Tally {
     /// Closes that went wrong once all was measured, by cause.
     pub close_errors: BTreeMap<String, u64>,
     /// Messages that fell due, sent or not. Random arrivals are the rate only on average: this is
-    /// what could be sent. Each is either received or unanswered in the end, and, seen from the
-    /// other side, either sent or not (broadcast: a delivery answers nothing, so the latter only).
+    /// what could be sent. Each is either received or unanswered in the end, or abandoned with a
+    /// connection that was dropped on purpose; and, seen from the other side, either sent or not
+    /// (broadcast: a delivery answers nothing, so the latter only).
     pub due: u64,
     /// Those of a closed loop that were sent before the window and still outstanding in it.
     pub carried: u64,
@@ -69,6 +70,8 @@ pub struct Tally {
     pub strays: u64,
     /// Deliveries of the broadcast mode.
     pub broadcast: Option<BroadcastTally>,
+    /// Connections that left and came back.
+    pub life: LifeTally,
 }
 
 /// Deliveries of the broadcast mode.
@@ -108,6 +111,11 @@ impl BroadcastTally {
 }
 
 impl Tally {
+    /// Established connections that ended by themselves or froze, and did not come back.
+    pub fn lost(&self) -> u64 {
+        self.closed_early.saturating_sub(self.life.reconnected) + self.frozen
+    }
+
     /// Messages due that were never sent.
     pub fn unsent(&self) -> u64 {
         self.due.saturating_sub(self.sent)
@@ -136,13 +144,8 @@ impl Tally {
         self.established += other.established;
         self.failed += other.failed;
         self.closed_early += other.closed_early;
-        for (mine, theirs) in
-            [(&mut self.errors, &other.errors), (&mut self.close_errors, &other.close_errors)]
-        {
-            for (cause, count) in theirs {
-                *mine.entry(cause.clone()).or_default() += count;
-            }
-        }
+        add_causes(&mut self.errors, &other.errors);
+        add_causes(&mut self.close_errors, &other.close_errors);
         self.due += other.due;
         self.carried += other.carried;
         self.sent += other.sent;
@@ -165,10 +168,18 @@ impl Tally {
         if let Some(other) = &other.broadcast {
             self.broadcast.get_or_insert_default().merge(other);
         }
+        self.life.merge(&other.life);
     }
 }
 
-fn count(errors: &mut BTreeMap<String, u64>, cause: &str) {
+/// Adds counts by cause.
+pub(super) fn add_causes(mine: &mut BTreeMap<String, u64>, theirs: &BTreeMap<String, u64>) {
+    for (cause, count) in theirs {
+        *mine.entry(cause.clone()).or_default() += count;
+    }
+}
+
+pub(super) fn count(errors: &mut BTreeMap<String, u64>, cause: &str) {
     if let Some(count) = errors.get_mut(cause) {
         *count += 1;
     } else {

@@ -2,6 +2,7 @@
 //! added, never renamed and never given another unit. Times are integer nanoseconds unless the name
 //! ends in `_s` or `_seconds`.
 
+mod life;
 mod server;
 
 use std::collections::BTreeMap;
@@ -34,6 +35,8 @@ struct Document<'a> {
     loop_kind: &'static str,
     seed: u64,
     connections: Connections<'a>,
+    /// In the order of their times.
+    storms: Vec<life::Storm<'a>>,
     messages: Messages,
     integrity: Integrity,
     pings: Pings,
@@ -88,8 +91,10 @@ struct Connections<'a> {
     closed_early: u64,
     frozen: u64,
     errors: &'a BTreeMap<String, u64>,
-    /// Closes that went wrong once all was measured.
+    /// Closes that went wrong: of churn, and once all was measured.
     close_errors: &'a BTreeMap<String, u64>,
+    #[serde(flatten)]
+    returns: life::Returns<'a>,
 }
 
 #[derive(Serialize)]
@@ -103,8 +108,12 @@ struct Messages {
     unanswered: u64,
     /// Those of a closed loop that were sent before the window and outstanding in it.
     carried: u64,
-    /// Had to wait because the server took no more bytes.
+    /// Had to wait because the server took no more bytes, or had ended the connection.
     held_back: u64,
+    /// Not due and not sent: their connections were away on purpose.
+    skipped: u64,
+    /// Due and sent on connections that a storm dropped; neither received nor unanswered.
+    abandoned: u64,
     /// 0 in a closed loop and in idle mode, where no rate is asked for.
     rate_requested: f64,
     rate_achieved: f64,
@@ -249,6 +258,7 @@ fn document(finished: Finished<'_>) -> Document<'_> {
         },
         seed: plan.seed,
         connections: connections(tally),
+        storms: life::storms(&plan.life.storms, &tally.life.storms),
         messages: messages(outcome),
         integrity: integrity(tally),
         pings: pings(tally),
@@ -296,6 +306,7 @@ fn connections(tally: &Tally) -> Connections<'_> {
         frozen: tally.frozen,
         errors: &tally.errors,
         close_errors: &tally.close_errors,
+        returns: life::returns(&tally.life),
     }
 }
 
@@ -309,6 +320,8 @@ fn messages(outcome: &Outcome) -> Messages {
         unanswered: tally.unanswered,
         carried: tally.carried,
         held_back: tally.held_back,
+        skipped: tally.life.skipped,
+        abandoned: tally.life.abandoned,
         rate_requested: outcome.rate_requested.unwrap_or(0.0),
         rate_achieved: outcome.rate_achieved(),
         unanswered_age: Some(tally.unanswered_age.summary()).filter(|age| age.count > 0),

@@ -14,7 +14,9 @@ use simd_json::prelude::*;
 use super::*;
 use crate::cost::{GeneratorHealth, KernelGrowth, Sample, ServerCost, Setup, ThreadUse};
 use crate::judge::judge;
-use crate::measure::{BroadcastTally, Kind, Latencies, Phase, Phases, Recorder, Timeline};
+use crate::measure::{
+    BroadcastTally, Kind, Latencies, Phase, Phases, Recorder, StormTally, Timeline,
+};
 
 fn plan(args: &[&str]) -> Plan {
     let args = ["loadgen"].iter().chain(args);
@@ -154,6 +156,9 @@ const ADDED: &str = "messages.due messages.unsent messages.carried messages.held
     broadcast.spread.p99 server.rss_bytes_connected server.rss_bytes_after server.shared_process
     server.connect_cpu_seconds generator.connect_cpu_seconds generator.rss_bytes_idle
     generator.rss_bytes_connected generator.bytes_per_connection
+    connections.churned connections.churn_missed connections.reconnects
+    connections.reconnect_errors connections.time_to_reconnect connections.still_away storms
+    messages.skipped messages.abandoned
     server.kernel_growth.slab_bytes server.kernel_growth.socket_slab_bytes
     server.kernel_bytes_per_connection server.metrics server.samples
     machine.kernel machine.architecture machine.cores";
@@ -165,6 +170,53 @@ fn every_name_of_the_schema_is_there() {
     names(&document(&args, &broadcast()), "", &mut found);
     for name in CONTRACT.split_whitespace().chain(ADDED.split_whitespace()) {
         assert!(found.contains(name), "{name} is missing: {found:?}");
+    }
+}
+
+/// Churn, reconnects and storms, in the document and in the report.
+#[test]
+fn who_left_and_came_back() {
+    let args = ["--rate", "2000", "--churn", "5/s", "--reconnect", "fixed:4s", "-d", "30s"];
+    let args = [&args[..], &["--storm", "50%@10s", "--storm", "10%@20s:fin"]].concat();
+    let mut outcome = echo();
+    let life = &mut outcome.tally.life;
+    (life.churned, life.reconnected, life.skipped, life.abandoned) = (150, 2, 1_500, 7);
+    life.away.record(4_001_000_000);
+    life.error(None, "refused");
+    life.storms.resize_with(2, StormTally::default);
+    let storm = &mut life.storms[0];
+    (storm.begun, storm.dropped, storm.returned) = (true, 200, 200);
+    (1..=200).for_each(|k| storm.back.record(k * 10_000_000));
+    storm.handshake.record(3_000_000);
+    storm.before.record(1_000_000);
+    storm.during.record(9_000_000);
+    life.error(Some(0), "server answered 503");
+    let document = document(&args, &outcome);
+    let connections = &document["connections"];
+    assert_eq!((&connections["churned"], &connections["reconnects"]), (&150.into(), &2.into()));
+    assert_eq!(connections["time_to_reconnect"]["count"], 1);
+    assert_eq!(connections["reconnect_errors"]["refused"], 1);
+    let [first, second] = &document["storms"].as_array().unwrap()[..] else { panic!() };
+    let centis = |name: &str| (first[name].as_u64().unwrap() as f64 / 1e7).round() as u64;
+    assert_eq!((centis("time_to_99"), centis("time_to_all")), (198, 200));
+    assert_eq!((first["at_s"].as_f64(), second["farewell"].as_str()), (Some(10.0), Some("fin")));
+    assert_eq!(first["errors"]["server answered 503"], 1);
+    assert_eq!(first["survivors"]["during"]["count"], 1);
+    assert!(second["time_to_99"].is_null() && second["begun"] == false);
+    let plan = plan(&args);
+    let judgement = judge(&plan, &outcome);
+    let finished = Finished { plan: &plan, outcome: &outcome, judgement: &judgement, held: &[] };
+    let text = finished.to_text(Style::of(&std::fs::File::open("/dev/null").unwrap()));
+    for part in [
+        "150 closed and opened again at 5 a second in total",
+        "2 back after an end that was not asked for by fixed:4s, away p50 4.00s, p99 4.00s",
+        "50%@10s:reset: 200 dropped, 200 back: 99 % after 1.98s, all after 2.00s; handshake p50",
+        "answers to who stayed: p50 9.00ms, p99 9.00ms until all were back, p50 1.00ms, p99 1.00ms",
+        "10%@20s:fin: the run ended before it",
+        "1,500 not sent and not due",
+        "1 x coming back: server answered 503",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
     }
 }
 

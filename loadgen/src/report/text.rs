@@ -4,7 +4,7 @@ mod server;
 
 use std::time::Duration;
 
-use super::{Finished, Style, table};
+use super::{Finished, Style, life, table};
 use crate::cli::plan::{Arrival, HeartbeatKind, Mode, Pace, PayloadKind, Plan};
 use crate::cost::us_per_message;
 use crate::human::{counted, decimal, grouped, time};
@@ -197,6 +197,9 @@ fn achieved(plan: &Plan, outcome: &Outcome, page: &mut Page) {
         page.fault(tally.closed_early, "closed early")
     );
     page.line("connections", &connections);
+    for (name, text) in life::lines(plan, outcome, page.style) {
+        page.line(name, &text);
+    }
     if plan.pace != Pace::Silent {
         messages(outcome, page);
     }
@@ -310,6 +313,7 @@ fn errors(outcome: &Outcome, page: &mut Page) {
         errors.sort_by_key(|(_, _, count)| std::cmp::Reverse(**count));
         causes.extend(errors);
     }
+    causes.extend(life::failures(&outcome.tally.life).map(|(why, n)| ("coming back: ", why, n)));
     if !causes.is_empty() {
         page.blank();
     }

@@ -186,10 +186,8 @@ impl Lead<'_> {
     }
 
     fn times(&self) -> Times {
-        let all = |what: fn(&Notice) -> u32| self.board().iter().map(what).collect();
         let start = self.task.nanos(Instant::now() + HEAD_START);
-        let members = all(|notice| notice.members.load(Relaxed));
-        Times::of(self.plan, start, members, all(|notice| notice.senders.load(Relaxed)))
+        Times::of(self.plan, start, self.board())
     }
 
     fn stopped(&self) -> bool {
@@ -297,7 +295,8 @@ impl Lead<'_> {
             ),
             (
                 tally.held_back,
-                "messages had to wait in the generator: the server took no more bytes",
+                "messages had to wait in the generator: the server took no more bytes, or had \
+                 ended their connections",
             ),
             (
                 tally.frozen,

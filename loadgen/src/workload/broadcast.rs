@@ -25,8 +25,13 @@ pub(crate) struct Rooms {
     width: u32,
     /// What each connection of the shard heard of each publisher of its room.
     heard: Vec<Heard>,
+    /// Deliveries to each connection of the shard that count; empty if nobody leaves on purpose.
+    counted: Vec<u64>,
     counts: RoomCounts,
 }
+
+/// Instead of a count: the connection has left on purpose, and counts no more.
+const EXCUSED: u64 = u64::MAX;
 
 /// What the shards' parts add up to.
 #[derive(Debug)]
@@ -57,7 +62,9 @@ impl Rooms {
             tally: BroadcastTally::default(),
             spans: Spans::new(plan.publishers, messages),
         };
-        Some(Self { plan, width, heard: vec![Heard::default(); rows * width as usize], counts })
+        let heard = vec![Heard::default(); rows * width as usize];
+        let counted = if task.plan.life.leaves() { vec![0; rows] } else { Vec::new() };
+        Some(Self { plan, width, heard, counted, counts })
     }
 
     fn room(&self, connection: u32) -> usize {
@@ -67,6 +74,27 @@ impl Rooms {
     pub(super) fn joined(&mut self, connection: u32) {
         let room = self.room(connection);
         self.counts.members[room] += 1;
+    }
+
+    /// A member left on purpose: from the begin to the end it is none of those who should hear.
+    pub(super) fn excuse(&mut self, local: u32, connection: u32) {
+        let room = self.room(connection);
+        let Some(counted) = self.counted.get_mut(local as usize) else { return };
+        if *counted != EXCUSED {
+            self.counts.members[room] -= 1;
+            self.counts.tally.received -= *counted;
+            *counted = EXCUSED;
+        }
+    }
+
+    /// A measured delivery to a member.
+    fn received(&mut self, local: u32) {
+        match self.counted.get_mut(local as usize) {
+            Some(&mut EXCUSED) => return,
+            Some(counted) => *counted += 1,
+            None => {}
+        }
+        self.counts.tally.received += 1;
     }
 
     /// A measured message of this publisher was handed over.
@@ -142,7 +170,7 @@ impl Workload {
             self.tally.reordered += 1;
         }
         if measured {
-            rooms_tally.received += 1;
+            rooms.received(local);
             rooms.counts.spans.see(stamp.connection, stamp.sequence, now);
             self.tally.received += 1;
         }
@@ -154,6 +182,9 @@ impl Workload {
         self.recorder.record(Latency::Delivery, self.phase(stamp.time), took);
         self.cell().received.add(1);
         self.cell().response.record(took);
+        if measured {
+            self.answered_in_storm(local, took);
+        }
     }
 }
 
@@ -185,6 +216,21 @@ mod tests {
         let tally = counts.finish();
         assert_eq!(tally.expected, 3 * 5 + 6 * 5, "two rooms of five members");
         assert_eq!((tally.received, tally.lost()), (0, 45));
+    }
+
+    /// Who left counts neither among those who should hear nor among those who heard.
+    #[test]
+    fn who_left_on_purpose_is_not_missed() {
+        let plan = plan("--mode broadcast --subscribers 3 -R 10 --churn 1");
+        let mut rooms = Rooms::new(&Task::new(plan, 1), 0).unwrap();
+        (0..4).for_each(|connection| rooms.joined(connection));
+        (0..2).for_each(|_| rooms.published(0));
+        [0, 1, 2, 2, 3, 3].into_iter().for_each(|local| rooms.received(local));
+        rooms.excuse(2, 2);
+        rooms.excuse(2, 2);
+        rooms.received(2);
+        let tally = rooms.counts().finish();
+        assert_eq!((tally.expected, tally.received), (2 * 3, 4));
     }
 
     #[test]

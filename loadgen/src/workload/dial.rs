@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use plimsoll::conn::{ConnectFault, End, Upgrade};
 use plimsoll::shard::net::Net;
-use plimsoll::shard::{ConnId, Dial, Peers};
+use plimsoll::shard::{Dial, Peers};
 use plimsoll::wire::close::CloseCode;
 
 use super::Workload;
@@ -70,6 +70,9 @@ fn connect_failed(fault: ConnectFault, from: Option<IpAddr>, to: SocketAddr) -> 
 impl Workload {
     pub(super) fn dial(&mut self, route: Arc<Route>) {
         let gap = self.task.plan.ramp.map(Gap::per_second);
+        if let Some(life) = &mut self.life {
+            life.route = Some(Arc::clone(&route));
+        }
         self.dialing = Some(Dialing { route, gap, next: 0, in_flight: 0 });
         self.reach(Step::Dialing);
     }
@@ -100,12 +103,18 @@ impl Workload {
             dialing.next += 1;
             dialing.in_flight += 1;
             let route = Arc::clone(&dialing.route);
-            self.dial_one(peers, local, &route);
+            self.dial_one(peers, local, &route, now);
         }
         self.check_ready();
     }
 
-    fn dial_one<N: Net>(&mut self, peers: &mut Peers<'_, N, Local>, local: u32, route: &Route) {
+    pub(super) fn dial_one<N: Net>(
+        &mut self,
+        peers: &mut Peers<'_, N, Local>,
+        local: u32,
+        route: &Route,
+        now: Nanos,
+    ) {
         let global = self.task.global(self.shard, local);
         let upgrade = self.upgrade(global, route);
         let from = route.sources[global as usize % route.sources.len()];
@@ -115,13 +124,19 @@ impl Workload {
         link.status = Status::Opening;
         link.current = self.arena.insert(Entry::begun(begun));
         let dial = Dial { to: route.to, from, upgrade };
-        if let Err((_, fault)) = peers.connect(dial, Local(local)) {
-            let text = connect_failed(fault, from, route.to);
-            // Each further search for a port would take as long as this one and find as little.
-            if fault == ConnectFault::NoLocalPort {
-                self.skip_the_rest(&text);
+        match peers.connect(dial, Local(local)) {
+            Ok(id) => self.links[local as usize].id = Some(id),
+            Err((_, fault)) if self.absence(local).is_some() => {
+                self.not_back(local, &connect_failed(fault, from, route.to), now);
             }
-            self.never_opened(local, &text);
+            Err((_, fault)) => {
+                let text = connect_failed(fault, from, route.to);
+                // Each further search for a port would take as long as this one and find as little.
+                if fault == ConnectFault::NoLocalPort {
+                    self.skip_the_rest(&text);
+                }
+                self.never_opened(local, &text);
+            }
         }
     }
 
@@ -144,21 +159,27 @@ impl Workload {
         let entry = self.arena.get_mut(self.links[local as usize].current);
         entry.sent = now;
         let took = now.saturating_sub(entry.intended);
-        self.recorder.record(Kind::Connect, Phase::Warmup, took);
+        self.reconnected(local, took);
     }
 
-    pub(super) fn opened(&mut self, local: u32, id: ConnId, now: Nanos) {
+    /// The 101 was checked; true if it is not the connection's first.
+    pub(super) fn opened(&mut self, local: u32, now: Nanos) -> bool {
         let link = &mut self.links[local as usize];
         let entry = self.arena.remove(link.current);
         link.current = NIL;
-        link.id = Some(id);
         link.status = Status::Open;
-        self.recorder.record(Kind::Handshake, Phase::Warmup, now.saturating_sub(entry.sent));
+        let handshake = now.saturating_sub(entry.sent);
+        if self.absence(local).is_some() {
+            self.came_back(local, handshake, now);
+            return true;
+        }
+        self.recorder.record(Kind::Handshake, Phase::Warmup, handshake);
         self.tally.established += 1;
         self.cell().connected.add(1);
         self.notice().established.store(self.tally.established as u32, Relaxed);
         self.await_beat(local, now);
         self.place_is_free();
+        false
     }
 
     fn place_is_free(&mut self) {
@@ -175,14 +196,21 @@ impl Workload {
             return;
         }
         self.dialing = None;
-        let open = |local: &u32| self.links[*local as usize].is_open();
-        self.members = (0..self.links.len() as u32).filter(open).collect();
+        // Who was lost meanwhile and comes back is a member too.
+        let there = |local: &u32| {
+            let link = &self.links[*local as usize];
+            link.is_open() || link.status == Status::Away
+        };
+        self.members = (0..self.links.len() as u32).filter(there).collect();
         if let Some(rooms) = &mut self.rooms {
             let globals = self.members.iter().map(|&local| self.task.global(self.shard, local));
             globals.for_each(|connection| rooms.joined(connection));
         }
         let sends = |local: &&u32| self.task.sends(self.task.global(self.shard, **local));
         let senders = self.members.iter().filter(sends).count() as u32;
+        let leaves = |local: &&u32| self.task.may_leave(self.task.global(self.shard, **local));
+        let leavers = self.members.iter().filter(leaves).count() as u32;
+        self.notice().leavers.store(leavers, Relaxed);
         self.notice().members.store(self.members.len() as u32, Relaxed);
         self.notice().senders.store(senders, Relaxed);
         self.reach(Step::Ready);
@@ -229,22 +257,28 @@ impl Workload {
         match self.links[local as usize].status {
             Status::Opening => {
                 let connected = self.arena.get(self.links[local as usize].current).sent != 0;
-                return self.never_opened(local, &opening_cause(end, connected));
+                let text = opening_cause(end, connected);
+                if self.absence(local).is_some() {
+                    return self.not_back(local, &text, now);
+                }
+                return self.never_opened(local, &text);
             }
             // Nothing is measured any more: whoever ends it now ends it in due time.
-            Status::Open if self.step >= Step::Closing => {
+            Status::Open | Status::Leaving if self.step >= Step::Closing => {
                 self.tally.close_error(&closing_cause(end, false));
             }
-            Status::Open => {
+            Status::Open | Status::Leaving => {
                 self.tally.closed_early += 1;
                 self.tally.error(&format!("closed early: {}", cause(end)));
                 self.cell().failed.add(1);
-                self.leave(local, now);
+                self.forget(local, now);
+                if self.lost(local, now) {
+                    return;
+                }
             }
             Status::Closing => {
                 let begun = self.arena.remove(self.links[local as usize].current).intended;
                 self.links[local as usize].current = NIL;
-                self.closing -= 1;
                 if matches!(end, End::ClosedByUs(_)) {
                     // The event's time is its batch's; here a batch is as long as what is timed.
                     let took = self.task.nanos(Instant::now()).saturating_sub(begun);
@@ -252,18 +286,24 @@ impl Workload {
                 } else {
                     self.tally.close_error(&closing_cause(end, true));
                 }
+                if self.step < Step::Closing {
+                    return self.return_at(local, now);
+                }
+                self.closing -= 1;
             }
-            Status::Planned | Status::Gone => {}
+            Status::Planned | Status::Away | Status::Gone => {}
         }
-        self.links[local as usize].status = Status::Gone;
+        let link = &mut self.links[local as usize];
+        (link.status, link.id) = (Status::Gone, None);
         self.check_closed();
     }
 
-    pub(super) fn close(&mut self, now: Nanos) {
+    pub(super) fn close<N: Net>(&mut self, peers: &mut Peers<'_, N, Local>, now: Nanos) {
         if self.step != Step::Drained {
             while !self.give_up_schedule(now) {}
             self.settle(now);
         }
+        self.end_life(peers);
         self.reach(Step::Closing);
         self.check_closed();
     }

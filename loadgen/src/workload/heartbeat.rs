@@ -78,6 +78,10 @@ impl Workload {
         now: Nanos,
     ) {
         let measured = self.measured(intended);
+        if self.is_excused(local) {
+            self.tally.life.skipped += u64::from(measured && self.manner.beats_only);
+            return;
+        }
         self.tally.due += u64::from(measured && self.manner.beats_only);
         let link = &mut self.links[local as usize];
         let peer = link.id.filter(|_| link.status == Status::Open).and_then(|id| peers.get(id));

@@ -29,16 +29,20 @@ pub(super) enum Status {
     Opening,
     /// Established.
     Open,
+    /// Its turn to leave has come: it waits for its last answers and sends nothing new.
+    Leaving,
     /// The generator sent its close frame.
     Closing,
-    /// It could not be established, or it ended.
+    /// It ended, and is to be opened again.
+    Away,
+    /// It could not be established, or it ended for good.
     Gone,
 }
 
 /// One connection.
 #[derive(Debug)]
 pub(super) struct Link {
-    /// Known once it is established.
+    /// Known once it was begun, unknown again once it has ended.
     pub(super) id: Option<ConnId>,
     pub(super) status: Status,
     /// Fragments of `current` that were handed over.
@@ -79,7 +83,13 @@ impl Link {
     }
 
     pub(super) fn is_open(&self) -> bool {
-        self.status == Status::Open
+        matches!(self.status, Status::Open | Status::Leaving)
+    }
+
+    /// Nothing is outstanding on it, and nothing waits.
+    pub(super) fn owes_nothing(&self) -> bool {
+        let empty = self.messages.is_empty() && self.beats.is_empty();
+        empty && self.current == NIL && self.owed_beat == 0
     }
 
     /// Something waits for the peer to take what it was sent, or for the last fragment.

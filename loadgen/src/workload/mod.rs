@@ -6,11 +6,16 @@
 
 mod broadcast;
 mod cause;
+mod comeback;
+mod departure;
 mod dial;
 mod heartbeat;
+mod life;
 mod link;
 mod reply;
+mod retry;
 mod send;
+mod storm;
 mod task;
 
 use std::collections::VecDeque;
@@ -25,7 +30,7 @@ use plimsoll::wire::handshake::{Refusal, Request};
 
 use crate::cli::plan::{HeartbeatKind, Mode, Pace, PayloadKind};
 use crate::inflight::Arena;
-use crate::measure::{Counts, Phase, Recorder, Seconds, Tally};
+use crate::measure::{Counts, Phase, Recorder, Seconds, StormTally, Tally};
 use crate::payload::Payloads;
 use crate::progress::LiveCell;
 use crate::schedule::{Nanos, Schedule};
@@ -33,6 +38,7 @@ pub(crate) use broadcast::RoomCounts;
 use broadcast::Rooms;
 use dial::Dialing;
 pub(crate) use dial::upgrade;
+use life::Life;
 use link::Link;
 pub(crate) use link::Local;
 use task::Leaving;
@@ -87,6 +93,8 @@ pub(crate) struct Workload {
     /// Connections below this one have been asked to close.
     close_next: usize,
     rooms: Option<Rooms>,
+    /// Who leaves and comes back; `None` if nobody does.
+    life: Option<Box<Life>>,
     live: Arc<[LiveCell]>,
     recorder: Recorder,
     seconds: Seconds,
@@ -129,19 +137,13 @@ impl Workload {
         let connections = task.connections_of(shard);
         let mut links = Vec::new();
         links.resize_with(connections as usize, Link::new);
-        let tally = Tally { requested: u64::from(connections), ..Tally::default() };
+        let mut tally = Tally { requested: u64::from(connections), ..Tally::default() };
+        tally.life.storms.resize_with(plan.life.storms.len(), StormTally::default);
         let payloads = Payloads::new(plan.payload, &plan.size, plan.seed, broadcast);
         let rooms = Rooms::new(&task, shard);
         let personal = plan.is_personal();
+        let comings = Life::new(&task, shard);
         let leaving = Leaving::new(Arc::clone(&task), shard);
-        let never = Times {
-            start: Nanos::MAX,
-            from: Nanos::MAX,
-            to: Nanos::MAX,
-            until: Nanos::MAX,
-            members: Vec::new(),
-            senders: Vec::new(),
-        };
         Self {
             task,
             shard,
@@ -158,13 +160,14 @@ impl Workload {
             fragments: VecDeque::new(),
             ready: Vec::new(),
             begun: 0,
-            times: never,
+            times: Times::never(),
             dialing: None,
             upgrades: Vec::new(),
             personal,
             closing: 0,
             close_next: 0,
             rooms,
+            life: comings,
             live,
             recorder: Recorder::new(),
             seconds: Seconds::default(),
@@ -227,7 +230,9 @@ impl App for Workload {
 
     fn open(&mut self, cx: &mut Cx<'_, Mail>, peer: &mut Peer<'_, Local>) {
         let now = self.task.nanos(cx.now());
-        self.opened(peer.state.0, peer.id, now);
+        if self.opened(peer.state.0, now) {
+            self.resume(peer.state.0, &mut peer.tx, now);
+        }
     }
 
     fn message(
@@ -238,12 +243,14 @@ impl App for Workload {
     ) {
         let now = self.task.nanos(cx.now());
         self.received(peer.state.0, &mut peer.tx, message.kind(), message.payload(), now);
+        self.leave_when_answered(peer.state.0, &mut peer.tx);
     }
 
     fn control(&mut self, cx: &mut Cx<'_, Mail>, peer: &mut Peer<'_, Local>, control: Control<'_>) {
         if let Control::Pong(data) = control {
             let now = self.task.nanos(cx.now());
             self.pong(peer.state.0, data, now);
+            self.leave_when_answered(peer.state.0, &mut peer.tx);
         }
     }
 
@@ -253,9 +260,12 @@ impl App for Workload {
         self.stamp(state.0, at);
     }
 
-    fn closed(&mut self, cx: &mut Cx<'_, Mail>, _id: ConnId, state: Local, end: End) {
-        let now = self.task.nanos(cx.now());
-        self.ended(state.0, &end, now);
+    fn closed(&mut self, cx: &mut Cx<'_, Mail>, id: ConnId, state: Local, end: End) {
+        // One that was left at once may be opened again by now.
+        if self.links[state.0 as usize].id == Some(id) {
+            let now = self.task.nanos(cx.now());
+            self.ended(state.0, &end, now);
+        }
     }
 
     fn mail<N: Net>(&mut self, cx: &mut Cx<'_, Mail>, peers: &mut Peers<'_, N, Local>, mail: Mail) {
@@ -265,7 +275,7 @@ impl App for Workload {
             Mail::GiveUp => self.give_up(),
             Mail::Start(times) => self.start(&times),
             Mail::Cut { to, until } => (self.times.to, self.times.until) = (to, until),
-            Mail::Close => self.close(now),
+            Mail::Close => self.close(peers, now),
         }
         self.advance(peers, now);
     }
@@ -283,6 +293,10 @@ impl App for Workload {
     fn finish(mut self) -> Harvest {
         self.tally.own_lag.add_counts(&self.own_lag);
         self.seconds.end(&mut self.recorder);
+        if let Some(life) = &self.life {
+            self.tally.life.still_away = life.away();
+            life.storms.finish(&mut self.tally.life.storms);
+        }
         let Self { recorder, seconds, tally, rooms, .. } = self;
         Harvest { recorder, seconds, tally, rooms: rooms.map(Rooms::counts) }
     }
@@ -298,7 +312,10 @@ impl Workload {
                 self.beat_while_waiting(peers, now);
             }
             Step::Ready => self.beat_while_waiting(peers, now),
-            Step::Running => self.send_due(peers, now),
+            Step::Running => {
+                self.live_on(peers, now);
+                self.send_due(peers, now);
+            }
             Step::Closing => self.close_some(peers),
             Step::Waiting | Step::Drained | Step::Closed => {}
         }
@@ -309,7 +326,10 @@ impl Workload {
         match self.step {
             Step::Dialing => self.next_dial().min(self.next_waiting_beat()),
             Step::Ready => self.next_waiting_beat(),
-            Step::Running => self.next_send().min(self.seconds.next()),
+            Step::Running => {
+                let life = self.life.as_ref().map_or(Nanos::MAX, |life| life.next(self.times.to));
+                self.next_send().min(life).min(self.seconds.next())
+            }
             Step::Closing => self.next_close(),
             Step::Waiting | Step::Drained | Step::Closed => Nanos::MAX,
         }

@@ -37,7 +37,8 @@ impl Workload {
             return;
         }
         let answered = self.answered(local, kind, payload, now);
-        if answered && self.manner.in_flight > 0 && now < self.times.to {
+        let goes_on = self.links[local as usize].status == Status::Open;
+        if answered && goes_on && self.manner.in_flight > 0 && now < self.times.to {
             let wait = self.links[local as usize].wait();
             self.queue(local, now);
             self.pump(local, tx, wait, now);
@@ -45,7 +46,7 @@ impl Workload {
     }
 
     /// Whether a message that ends at `now` counts: due in the window, or carried into it.
-    fn counted(&mut self, entry: &Entry, now: Nanos) -> bool {
+    pub(super) fn counted(&mut self, entry: &Entry, now: Nanos) -> bool {
         let carried = self.carried(entry.intended, now);
         if carried {
             self.tally.carry(entry.sent != 0);
@@ -74,7 +75,7 @@ impl Workload {
                 if unstamped {
                     self.record_lag(&entry);
                 }
-                self.time_reply(&entry, counted, now);
+                self.time_reply(local, &entry, counted, now);
                 let stamp = Stamp { connection, sequence: entry.sequence, time: 0 };
                 let intact = kind == self.manner.kind
                     && (!self.manner.verify || self.payloads.intact(stamp, payload));
@@ -93,7 +94,7 @@ impl Workload {
         }
     }
 
-    fn time_reply(&mut self, entry: &Entry, counted: bool, now: Nanos) {
+    fn time_reply(&mut self, local: u32, entry: &Entry, counted: bool, now: Nanos) {
         let phase = if counted { Phase::Measure } else { Phase::Warmup };
         let response = now.saturating_sub(entry.intended);
         self.recorder.record(Latency::Response, phase, response);
@@ -104,6 +105,9 @@ impl Workload {
         self.tally.received += u64::from(counted);
         self.cell().received.add(1);
         self.cell().response.record(response);
+        if counted {
+            self.answered_in_storm(local, response);
+        }
     }
 
     /// The send lag of an entry whose answer came before the report of its send time.
@@ -129,7 +133,7 @@ impl Workload {
             let beats = &mut self.links[local as usize].beats;
             let Some(entry) = beats.answer_below(&mut self.arena, sequence) else { return };
             self.tally.pings_coalesced += u64::from(self.measured(entry.intended));
-            self.time_beat(&entry, now);
+            self.time_beat(local, &entry, now);
         }
     }
 
@@ -144,7 +148,7 @@ impl Workload {
             return false;
         }
         let answer = self.links[local as usize].beats.answer_oldest(&mut self.arena, NIL);
-        self.beat_answer(answer, now);
+        self.beat_answer(local, answer, now);
         true
     }
 
@@ -155,10 +159,10 @@ impl Workload {
             return;
         }
         let answer = self.links[local as usize].beats.answer(&mut self.arena, sequence, NIL);
-        self.beat_answer(answer, now);
+        self.beat_answer(local, answer, now);
     }
 
-    fn beat_answer(&mut self, answer: Answer, now: Nanos) {
+    fn beat_answer(&mut self, local: u32, answer: Answer, now: Nanos) {
         let Answer::To { entry, unstamped, .. } = answer else {
             self.tally.duplicate += u64::from(now >= self.times.from);
             return;
@@ -166,23 +170,20 @@ impl Workload {
         if unstamped && self.manner.beats_only {
             self.record_lag(&entry);
         }
-        self.time_beat(&entry, now);
+        self.time_beat(local, &entry, now);
     }
 
-    fn time_beat(&mut self, entry: &Entry, now: Nanos) {
+    fn time_beat(&mut self, local: u32, entry: &Entry, now: Nanos) {
         let took = now.saturating_sub(entry.intended);
         self.recorder.record(Latency::Ping, self.phase(entry.intended), took);
         if self.manner.beats_only {
             self.tally.received += u64::from(self.measured(entry.intended));
             self.cell().received.add(1);
             self.cell().response.record(took);
+            if self.measured(entry.intended) {
+                self.answered_in_storm(local, took);
+            }
         }
-    }
-
-    /// An established connection ended early: what it owed is unanswered.
-    pub(super) fn leave(&mut self, local: u32, now: Nanos) {
-        self.links[local as usize].status = Status::Gone;
-        self.forget(local, now);
     }
 
     /// The drain is over: what is outstanding is unanswered, at its age.
@@ -193,6 +194,9 @@ impl Workload {
                 let (owed, youngest) = self.forget(local, now);
                 let frozen = (1..=owed).contains(&self.manner.in_flight) && youngest <= middle;
                 self.tally.frozen += u64::from(frozen);
+            } else {
+                // Who was lost and is not back yet.
+                self.forget(local, now);
             }
         }
         self.fragments.clear();
@@ -205,7 +209,10 @@ impl Workload {
     pub(super) fn give_up_schedule(&mut self, now: Nanos) -> bool {
         for _ in 0..GIVEN_UP {
             let Some(due) = self.schedule.take(now, self.times.to) else { break };
-            if self.measured(due.intended) {
+            let measured = self.measured(due.intended);
+            if measured && self.is_excused(due.local) {
+                self.tally.life.skipped += 1;
+            } else if measured {
                 self.tally.due += 1;
                 if self.rooms.is_none() {
                     self.unanswered(due.intended, now);
@@ -227,11 +234,13 @@ impl Workload {
 
     /// Gives back what a connection owes: what was due in the window is unanswered. How many
     /// messages it owed, of whatever time, and when the youngest was due.
-    fn forget(&mut self, local: u32, now: Nanos) -> (u32, Nanos) {
+    pub(super) fn forget(&mut self, local: u32, now: Nanos) -> (u32, Nanos) {
         let link = &mut self.links[local as usize];
         let (mut messages, mut beats) = (link.messages, link.beats);
         let owed_beat = std::mem::take(&mut link.owed_beat);
-        (link.current, link.fragments) = (NIL, 0);
+        if link.is_open() {
+            (link.current, link.fragments) = (NIL, 0);
+        }
         let (mut owed, mut youngest) = (0, 0);
         while let Some(entry) = messages.pop(&mut self.arena) {
             owed += 1;

@@ -9,7 +9,7 @@ use plimsoll::shard::net::Net;
 use plimsoll::wire::frame::Opcode;
 
 use super::Workload;
-use super::link::{Local, Wait};
+use super::link::{Local, Status, Wait};
 use super::task::{Step, Times};
 use crate::cli::plan::{Arrival, HeartbeatPhase, Pace};
 use crate::inflight::{Entry, NIL};
@@ -67,6 +67,7 @@ impl Workload {
             };
             self.keep_waiting_beats();
         }
+        self.begin_life(times);
         self.reach(Step::Running);
     }
 
@@ -112,7 +113,9 @@ impl Workload {
             } else {
                 break;
             };
-            if let Some(mut peer) = self.links[local as usize].id.and_then(|id| peers.get(id)) {
+            let link = &self.links[local as usize];
+            let id = link.id.filter(|_| link.is_open());
+            if let Some(mut peer) = id.and_then(|id| peers.get(id)) {
                 self.pump(local, &mut peer.tx, wait, now);
             }
         }
@@ -125,19 +128,20 @@ impl Workload {
 
     /// Nothing is outstanding. Deliveries of a broadcast may always be.
     fn is_answered(&self) -> bool {
-        self.rooms.is_none() && self.arena.is_empty() && self.ready.is_empty()
+        // Who left on purpose is waited for too.
+        let complete = self.life.as_ref().is_none_or(|life| life.is_complete());
+        self.rooms.is_none() && self.arena.is_empty() && self.ready.is_empty() && complete
     }
 
     /// A message of `local` is meant to be sent at `intended`.
     pub(super) fn queue(&mut self, local: u32, intended: Nanos) {
         let measured = self.measured(intended);
-        self.tally.due += u64::from(measured);
         let link = &mut self.links[local as usize];
-        if link.is_open() {
+        if link.status == Status::Open {
+            self.tally.due += u64::from(measured);
             link.messages.push(&mut self.arena, intended);
-        } else if measured && self.rooms.is_none() {
-            // Its connection is gone: it waits to the end of the window at least.
-            self.unanswered(intended, self.times.to);
+        } else {
+            self.queue_absent(local, intended);
         }
     }
 
@@ -148,8 +152,9 @@ impl Workload {
         }
         let local = *self.members.get(self.begun)?;
         self.begun += 1;
-        // A closed loop has no schedule: who is gone owes nothing.
-        if self.links[local as usize].is_open() {
+        // A closed loop has no schedule: who is gone owes nothing, and who was gone has begun.
+        let link = &self.links[local as usize];
+        if link.status == Status::Open && link.messages.is_empty() {
             for _ in 0..self.manner.in_flight {
                 self.queue(local, now);
             }

@@ -1,10 +1,11 @@
 //! What all shards of a run share, what the main thread tells them, and what they tell it.
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+use super::storm::Settled;
 use crate::cli::plan::{Mode, Plan};
 use crate::schedule::Nanos;
 
@@ -17,13 +18,16 @@ pub(crate) struct Task {
     pub(crate) epoch: Instant,
     /// One for each shard.
     pub(crate) board: Box<[Notice]>,
+    /// One for each storm of the plan.
+    pub(crate) settled: Settled,
 }
 
 impl Task {
     pub(crate) fn new(plan: Plan, shards: usize) -> Self {
         let board = (0..shards).map(|_| Notice::default()).collect();
         let epoch = Instant::now().checked_sub(Duration::from_millis(1));
-        Self { plan, shards, epoch: epoch.unwrap_or_else(Instant::now), board }
+        let settled = plan.life.storms.iter().map(|_| AtomicU64::new(0)).collect();
+        Self { plan, shards, epoch: epoch.unwrap_or_else(Instant::now), board, settled }
     }
 
     /// An instant in nanoseconds since the epoch.
@@ -47,6 +51,14 @@ impl Task {
     /// Number in the run of a shard's connection.
     pub(crate) fn global(&self, shard: usize, local: u32) -> u32 {
         local * self.shards as u32 + shard as u32
+    }
+
+    /// Whether a connection may leave on purpose: publishers of a broadcast are the load itself.
+    pub(crate) fn may_leave(&self, global: u32) -> bool {
+        match self.plan.mode {
+            Mode::Broadcast(rooms) => global >= rooms.publishers,
+            Mode::Echo | Mode::Idle => true,
+        }
     }
 
     /// Whether a connection sends messages.
@@ -101,6 +113,8 @@ pub(crate) struct Notice {
     /// Established connections, and those of them that send, when the shard became ready.
     pub(crate) members: AtomicU32,
     pub(crate) senders: AtomicU32,
+    /// Those of the established that may leave on purpose.
+    pub(crate) leavers: AtomicU32,
     /// Why the first connection failed.
     pub(crate) failure: OnceLock<String>,
     /// The shard's App is no more.
@@ -176,17 +190,31 @@ pub(crate) struct Times {
     /// Established connections of each shard, and those that send.
     pub(crate) members: Vec<u32>,
     pub(crate) senders: Vec<u32>,
+    /// Those that may leave on purpose.
+    pub(crate) leavers: Vec<u32>,
 }
 
 impl Times {
+    /// Before the run has begun.
+    pub(super) fn never() -> Self {
+        let (start, from, to, until) = (Nanos::MAX, Nanos::MAX, Nanos::MAX, Nanos::MAX);
+        let (members, senders, leavers) = (Vec::new(), Vec::new(), Vec::new());
+        Self { start, from, to, until, members, senders, leavers }
+    }
+
     /// The plan's phases from `start` on, for the connections that each shard established.
-    pub(crate) fn of(plan: &Plan, start: Nanos, members: Vec<u32>, senders: Vec<u32>) -> Self {
+    pub(crate) fn of(plan: &Plan, start: Nanos, board: &[Notice]) -> Self {
+        let all = |what: fn(&Notice) -> &AtomicU32| {
+            board.iter().map(|notice| what(notice).load(Ordering::Relaxed)).collect()
+        };
+        let (members, senders) = (all(|notice| &notice.members), all(|notice| &notice.senders));
+        let leavers = all(|notice| &notice.leavers);
         let after = |at: Nanos, wait: Duration| at + wait.as_nanos() as Nanos;
         let from = after(start, plan.warmup);
         let to = after(from, plan.duration);
         // The last message's own fragments come first, then the wait for what is late.
         let until = after(after(to, plan.fragmentation.lasts()), plan.drain);
-        Self { start, from, to, until, members, senders }
+        Self { start, from, to, until, members, senders, leavers }
     }
 }
 

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod cost;
+mod life;
 mod load;
 mod raw;
 mod server;

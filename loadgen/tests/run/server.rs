@@ -35,6 +35,10 @@ pub(crate) enum Manner {
     StallAtOnce(Duration),
     /// Closes the connection at the first message.
     Leave,
+    /// Closes the connection at each of the first so many messages.
+    LeaveFirst(u32),
+    /// The same at the first `leave`; and after so many upgrade requests refuses so many.
+    Shy { leave: u32, after: u32, refusals: u32 },
     /// Sends a greeting first.
     Greet,
     /// Reads nothing after the first message.
@@ -58,6 +62,7 @@ pub(crate) struct Echo {
     /// What a capped server has yet to send, in the order of the times.
     owed: VecDeque<(Instant, ConnId, Kind, Vec<u8>)>,
     seen: u32,
+    asked: u32,
     kept: Option<(ConnId, Vec<u8>)>,
 }
 
@@ -98,6 +103,7 @@ impl Server {
             free: Instant::now(),
             owed: VecDeque::new(),
             seen: 0,
+            asked: 0,
             kept: None,
         };
         let group = Group::spawn(&spec, &launch, make).unwrap();
@@ -128,7 +134,15 @@ impl App for Echo {
     const PRECISE: bool = false;
 
     fn accept(&mut self, _: &mut Cx<'_, ()>, _: &Request<'_>) -> Result<Welcome<()>, Refusal> {
-        Ok(Welcome { state: (), protocol: None })
+        self.asked += 1;
+        match self.manner {
+            Manner::Shy { after, refusals, .. }
+                if self.asked > after && self.asked - after <= refusals =>
+            {
+                Err(Refusal::Overloaded)
+            }
+            _ => Ok(Welcome { state: (), protocol: None }),
+        }
     }
 
     fn open(&mut self, _: &mut Cx<'_, ()>, peer: &mut Peer<'_, ()>) {
@@ -152,6 +166,9 @@ impl App for Echo {
             }
             Manner::Deaf => peer.pause_reading(),
             Manner::Leave => return peer.tx.close(CloseCode(1013), "later"),
+            Manner::LeaveFirst(leave) | Manner::Shy { leave, .. } if self.seen <= leave => {
+                return peer.tx.close(CloseCode(1013), "later");
+            }
             Manner::Flip if tenth => {
                 let mut payload = message.payload().to_vec();
                 *payload.last_mut().unwrap() ^= 1;
