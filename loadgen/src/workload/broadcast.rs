@@ -225,7 +225,9 @@ mod tests {
         let mut rooms = Rooms::new(&Task::new(plan, 1), 0).unwrap();
         (0..4).for_each(|connection| rooms.joined(connection));
         (0..2).for_each(|_| rooms.published(0));
-        [0, 1, 2, 2, 3, 3].into_iter().for_each(|local| rooms.received(local));
+        for local in [0, 1, 2, 2, 3, 3] {
+            rooms.received(local);
+        }
         rooms.excuse(2, 2);
         rooms.excuse(2, 2);
         rooms.received(2);

@@ -112,6 +112,13 @@ impl Workload {
     /// An answer came: how those who stay fare in a storm.
     #[inline]
     pub(super) fn answered_in_storm(&mut self, local: u32, took: Nanos) {
+        if self.life.is_some() {
+            self.see_storm(local, took);
+        }
+    }
+
+    #[inline(never)]
+    fn see_storm(&mut self, local: u32, took: Nanos) {
         if let Some(life) = &mut self.life {
             let dropped = life.dropped(local);
             life.storms.answered(dropped, took);

@@ -46,6 +46,13 @@ impl Workload {
     /// A churned connection closes once everything it sent is answered.
     #[inline]
     pub(super) fn leave_when_answered(&mut self, local: u32, tx: &mut Sender<'_>) {
+        if self.life.is_some() {
+            self.leave_if_answered(local, tx);
+        }
+    }
+
+    #[inline(never)]
+    fn leave_if_answered(&mut self, local: u32, tx: &mut Sender<'_>) {
         let link = &self.links[local as usize];
         if link.status == Status::Leaving && link.owes_nothing() {
             self.close_churned(local, tx);

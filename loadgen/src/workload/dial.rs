@@ -208,8 +208,8 @@ impl Workload {
         }
         let sends = |local: &&u32| self.task.sends(self.task.global(self.shard, **local));
         let senders = self.members.iter().filter(sends).count() as u32;
-        let leaves = |local: &&u32| self.task.may_leave(self.task.global(self.shard, **local));
-        let leavers = self.members.iter().filter(leaves).count() as u32;
+        let may = |local: &&u32| self.task.may_leave(self.task.global(self.shard, **local));
+        let leavers = self.members.iter().filter(may).count() as u32;
         self.notice().leavers.store(leavers, Relaxed);
         self.notice().members.store(self.members.len() as u32, Relaxed);
         self.notice().senders.store(senders, Relaxed);

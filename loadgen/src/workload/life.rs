@@ -99,7 +99,7 @@ impl Life {
     }
 
     /// When something is due before `to`, or an opening at any time.
-    pub(super) fn next(&self, to: Nanos) -> Nanos {
+    fn next(&self, to: Nanos) -> Nanos {
         let attempt = if self.openings < OPENINGS { self.attempts.next() } else { Nanos::MAX };
         let patience = self.leaving.front().map_or(Nanos::MAX, |&(at, _)| at);
         let planned = self.churn.next().min(self.storms.next());
@@ -189,7 +189,14 @@ impl Workload {
         !matches!(self.absence(local), None | Some(Why::Lost))
     }
 
+    /// When the next of them is due.
+    #[inline(never)]
+    pub(super) fn next_life(&self) -> Nanos {
+        self.life.as_ref().map_or(Nanos::MAX, |life| life.next(self.times.to))
+    }
+
     /// Leavings and comings that are due.
+    #[inline(never)]
     pub(super) fn live_on<N: Net>(&mut self, peers: &mut Peers<'_, N, Local>, now: Nanos) {
         let to = self.times.to;
         let Some(life) = &mut self.life else { return };

@@ -313,7 +313,9 @@ impl Workload {
             }
             Step::Ready => self.beat_while_waiting(peers, now),
             Step::Running => {
-                self.live_on(peers, now);
+                if self.life.is_some() {
+                    self.live_on(peers, now);
+                }
                 self.send_due(peers, now);
             }
             Step::Closing => self.close_some(peers),
@@ -327,8 +329,8 @@ impl Workload {
             Step::Dialing => self.next_dial().min(self.next_waiting_beat()),
             Step::Ready => self.next_waiting_beat(),
             Step::Running => {
-                let life = self.life.as_ref().map_or(Nanos::MAX, |life| life.next(self.times.to));
-                self.next_send().min(life).min(self.seconds.next())
+                let due = self.next_send().min(self.seconds.next());
+                if self.life.is_some() { due.min(self.next_life()) } else { due }
             }
             Step::Closing => self.next_close(),
             Step::Waiting | Step::Drained | Step::Closed => Nanos::MAX,

@@ -37,8 +37,8 @@ impl Workload {
             return;
         }
         let answered = self.answered(local, kind, payload, now);
-        let goes_on = self.links[local as usize].status == Status::Open;
-        if answered && goes_on && self.manner.in_flight > 0 && now < self.times.to {
+        let goes_on = answered && self.manner.in_flight > 0 && now < self.times.to;
+        if goes_on && self.links[local as usize].status == Status::Open {
             let wait = self.links[local as usize].wait();
             self.queue(local, now);
             self.pump(local, tx, wait, now);

@@ -129,8 +129,10 @@ impl Workload {
     /// Nothing is outstanding. Deliveries of a broadcast may always be.
     fn is_answered(&self) -> bool {
         // Who left on purpose is waited for too.
-        let complete = self.life.as_ref().is_none_or(|life| life.is_complete());
-        self.rooms.is_none() && self.arena.is_empty() && self.ready.is_empty() && complete
+        self.rooms.is_none()
+            && self.arena.is_empty()
+            && self.ready.is_empty()
+            && self.life.as_ref().is_none_or(|life| life.is_complete())
     }
 
     /// A message of `local` is meant to be sent at `intended`.

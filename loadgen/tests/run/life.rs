@@ -37,8 +37,9 @@ fn ended(server: &Server, end: &End) -> u64 {
 #[test]
 fn churn_closes_and_opens_exactly_at_its_rate() {
     let server = Server::start(Manner::Echo);
-    let line = "-c 20 -R 400 -d 1s --warmup 0ms --drain 5s --heartbeat 200ms --churn 50/s --verify";
-    let outcome = run(&server, line);
+    let flags =
+        "-c 20 -R 400 -d 1s --warmup 0ms --drain 5s --heartbeat 200ms --churn 50/s --verify";
+    let outcome = run(&server, flags);
     let (tally, life) = (&outcome.tally, &outcome.tally.life);
     assert_eq!((life.churned + life.churn_missed, life.still_away), (50, 0), "{life:?}");
     assert_eq!((life.replaced, life.failures()), (life.churned, 0));
@@ -57,9 +58,9 @@ fn churn_closes_and_opens_exactly_at_its_rate() {
 #[test]
 fn churn_hides_no_lost_message() {
     let server = Server::start(Manner::Swallow);
-    let line =
+    let flags =
         "-c 10 -R 200 -d 1s --warmup 0ms --drain 300ms --heartbeat off --churn 20/s --seed 5";
-    let outcome = run(&server, line);
+    let outcome = run(&server, flags);
     let (tally, life) = (&outcome.tally, &outcome.tally.life);
     assert_eq!(tally.unanswered, tally.sent / 10, "{tally:?}");
     assert_eq!((life.abandoned, tally.duplicate, tally.strays), (0, 0, 0));
@@ -70,14 +71,14 @@ fn churn_hides_no_lost_message() {
 #[test]
 fn churn_in_every_mode() {
     let server = Server::start(Manner::Echo);
-    let line = "-c 10 --mode idle --heartbeat 100ms -d 1s --warmup 0ms --churn 20/s";
-    let outcome = run(&server, line);
+    let flags = "-c 10 --mode idle --heartbeat 100ms -d 1s --warmup 0ms --churn 20/s";
+    let outcome = run(&server, flags);
     let life = &outcome.tally.life;
     assert_eq!((life.churned + life.churn_missed, life.replaced), (20, life.churned));
     assert_eq!((outcome.tally.unanswered, outcome.tally.due + life.skipped), (0, 100));
 
-    let line = "-c 1 -d 1s --warmup 0ms --heartbeat off --churn 4/s --verify";
-    let outcome = run(&server, line);
+    let flags = "-c 1 -d 1s --warmup 0ms --heartbeat off --churn 4/s --verify";
+    let outcome = run(&server, flags);
     let (tally, life) = (&outcome.tally, &outcome.tally.life);
     assert_eq!((life.churned, life.replaced, tally.unanswered), (4, 4, 0));
     assert_eq!((tally.frozen, tally.received), (0, tally.sent));
@@ -89,9 +90,9 @@ fn churn_in_every_mode() {
 #[test]
 fn churn_in_a_room_is_no_loss() {
     let server = Server::start(Manner::Echo);
-    let line = "--mode broadcast --publishers 1 --subscribers 9 -R 50 -d 1s --warmup 0ms \
+    let flags = "--mode broadcast --publishers 1 --subscribers 9 -R 50 -d 1s --warmup 0ms \
                 --drain 200ms --churn 5/s --size 40";
-    let outcome = go(&server, line).unwrap();
+    let outcome = go(&server, flags).unwrap();
     let (tally, life) = (&outcome.tally, &outcome.tally.life);
     assert_eq!((tally.sent, life.churned, life.replaced), (50, 5, 5), "{tally:?}");
     // This server echoes: the publisher alone hears, of those four who never left and itself.
@@ -103,8 +104,8 @@ fn churn_in_a_room_is_no_loss() {
 #[test]
 fn a_connection_that_the_server_ended_comes_back() {
     let server = Server::start(Manner::LeaveFirst(5));
-    let line = "-c 5 -R 100 -d 1s --warmup 0ms --drain 5s --heartbeat off --reconnect fixed:200ms";
-    let outcome = run(&server, line);
+    let flags = "-c 5 -R 100 -d 1s --warmup 0ms --drain 5s --heartbeat off --reconnect fixed:200ms";
+    let outcome = run(&server, flags);
     let (tally, life) = (&outcome.tally, &outcome.tally.life);
     assert_eq!((tally.closed_early, life.reconnected, life.still_away), (5, 5, 0), "{tally:?}");
     let cause = "closed early: the server closed with code 1013";
@@ -114,7 +115,7 @@ fn a_connection_that_the_server_ended_comes_back() {
     assert_eq!((life.skipped, life.away.count(), opened(&server)), (0, 5, 10));
     assert!(life.away.quantile(0.0) >= 199_000_000, "{}", life.away.quantile(0.0));
     assert!(super::p(&outcome, Kind::Response, 1.0) > Duration::from_millis(100));
-    let plan = format!("loadgen {line}");
+    let plan = format!("loadgen {flags}");
     let plan = Args::try_parse_from(plan.split_ascii_whitespace()).unwrap().plan().unwrap();
     let reasons = judge(&plan, &outcome).reasons;
     assert!(!reasons.iter().any(|reason| reason.contains("ended early")), "{reasons:?}");
@@ -125,17 +126,17 @@ fn a_connection_that_the_server_ended_comes_back() {
 fn attempts_that_fail_are_counted_and_made_again() {
     let manner = Manner::Shy { leave: 4, after: 4, refusals: 6 };
     let server = Server::start(manner);
-    let line = "-c 4 -R 80 -d 1s --warmup 0ms --drain 10s --heartbeat off \
+    let flags = "-c 4 -R 80 -d 1s --warmup 0ms --drain 10s --heartbeat off \
                 --reconnect backoff:20ms..200ms";
-    let outcome = run(&server, line);
+    let outcome = run(&server, flags);
     let life = &outcome.tally.life;
     assert_eq!((life.reconnected, life.failures(), life.still_away), (4, 6, 0), "{life:?}");
     let (cause, times) = life.errors.first_key_value().unwrap();
     assert!(cause.contains("503") && *times == 6, "{:?}", life.errors);
     // Without the flag they stay away.
     let server = Server::start(manner);
-    let line = "-c 4 -R 80 -d 500ms --warmup 0ms --drain 0ms --heartbeat off";
-    let outcome = run(&server, line);
+    let flags = "-c 4 -R 80 -d 500ms --warmup 0ms --drain 0ms --heartbeat off";
+    let outcome = run(&server, flags);
     let (tally, life) = (&outcome.tally, &outcome.tally.life);
     assert_eq!((tally.closed_early, life.reconnected, opened(&server)), (4, 0, 4));
 }
@@ -144,9 +145,9 @@ fn attempts_that_fail_are_counted_and_made_again() {
 #[test]
 fn a_storm_drops_its_share_and_all_come_back() {
     let server = Server::start(Manner::Echo);
-    let line = "-c 40 -R 400 -d 2s --warmup 0ms --drain 5s --heartbeat 500ms --ramp 100/s \
+    let flags = "-c 40 -R 400 -d 2s --warmup 0ms --drain 5s --heartbeat 500ms --ramp 100/s \
                 --storm 50%@500ms";
-    let outcome = run(&server, line);
+    let outcome = run(&server, flags);
     let (tally, life) = (&outcome.tally, &outcome.tally.life);
     let [storm] = &life.storms[..] else { panic!("{life:?}") };
     assert_eq!((storm.begun, storm.dropped, storm.returned), (true, 20, 20));
@@ -158,7 +159,7 @@ fn a_storm_drops_its_share_and_all_come_back() {
     assert_eq!((count(&outcome, Kind::Connect), storm.connect.count()), (40, 20));
     // The last of 20 begins 190 ms after the storm.
     let [most, all] = [0.99, 1.0].map(|share| storm.until_back(share).unwrap());
-    assert!(most <= all && all >= 190_000_000 && all < 1_500_000_000, "{most} {all}");
+    assert!(most <= all && (190_000_000..1_500_000_000).contains(&all), "{most} {all}");
     // Half of the messages of these 190 ms at least fell due on who was away.
     assert!(life.skipped >= 15, "{}", life.skipped);
     assert_eq!(tally.due + life.skipped, 800);
@@ -166,7 +167,7 @@ fn a_storm_drops_its_share_and_all_come_back() {
     // 200 before; of the 76 until all are back those of the other half.
     assert!((190..=200).contains(&storm.before.count()), "{}", storm.before.count());
     assert!(storm.during.count() >= 30, "{}", storm.during.count());
-    let plan = format!("loadgen {line}");
+    let plan = format!("loadgen {flags}");
     let plan = Args::try_parse_from(plan.split_ascii_whitespace()).unwrap().plan().unwrap();
     let reasons = judge(&plan, &outcome).reasons;
     let blamed = |words| reasons.iter().any(|reason| reason.contains(words));
@@ -177,9 +178,9 @@ fn a_storm_drops_its_share_and_all_come_back() {
 #[test]
 fn storms_one_after_the_other() {
     let server = Server::start(Manner::Shy { leave: 0, after: 10, refusals: 3 });
-    let line = "-c 10 -d 3s --warmup 0ms --heartbeat off --storm 100%@200ms:fin \
+    let flags = "-c 10 -d 3s --warmup 0ms --heartbeat off --storm 100%@200ms:fin \
                 --storm 20%@2s:fin --reconnect backoff:10ms..50ms";
-    let outcome = run(&server, line);
+    let outcome = run(&server, flags);
     let (tally, life) = (&outcome.tally, &outcome.tally.life);
     let [first, second] = &life.storms[..] else { panic!("{life:?}") };
     assert_eq!((first.dropped, first.returned, first.errors.values().sum::<u64>()), (10, 10, 3));
@@ -196,8 +197,8 @@ fn how_a_storm_ends_its_connections() {
     for (farewell, end) in [(":fin", End::Eof), (":reset", End::Socket("")), ("", End::Socket(""))]
     {
         let server = Server::start(Manner::Echo);
-        let line = "-c 10 --mode idle --heartbeat off -d 500ms --warmup 0ms --storm 50%@100ms";
-        let outcome = run(&server, &format!("{line}{farewell}"));
+        let flags = "-c 10 --mode idle --heartbeat off -d 500ms --warmup 0ms --storm 50%@100ms";
+        let outcome = run(&server, &format!("{flags}{farewell}"));
         assert_eq!(outcome.tally.life.storms[0].returned, 5);
         assert_eq!(ended(&server, &end), 5, "'{farewell}'");
     }
@@ -207,8 +208,8 @@ fn how_a_storm_ends_its_connections() {
 #[test]
 fn a_storm_from_which_nobody_comes_back() {
     let server = Server::start(Manner::Shy { leave: 0, after: 10, refusals: u32::MAX });
-    let line = "-c 10 -R 100 -d 1s --warmup 0ms --drain 200ms --heartbeat off --storm 30%@300ms";
-    let outcome = run(&server, line);
+    let flags = "-c 10 -R 100 -d 1s --warmup 0ms --drain 200ms --heartbeat off --storm 30%@300ms";
+    let outcome = run(&server, flags);
     let life = &outcome.tally.life;
     let [storm] = &life.storms[..] else { panic!("{life:?}") };
     assert_eq!((storm.dropped, storm.returned, life.still_away), (3, 0, 3));
