@@ -153,8 +153,11 @@ impl Workload {
 
     /// What a connection that was dropped on purpose had outstanding is lost by that.
     fn abandon(&mut self, local: u32, now: Nanos) {
-        let mut messages = self.links[local as usize].messages;
-        let mut beats = self.links[local as usize].beats;
+        let link = &self.links[local as usize];
+        let (mut messages, mut beats) = (link.messages, link.beats);
+        if link.fragments > 0 {
+            self.fragments.retain(|due| due.1 != local);
+        }
         while let Some(entry) = messages.pop(&mut self.arena) {
             if entry.sent == 0 {
                 let measured = u64::from(self.measured(entry.intended));

@@ -239,6 +239,10 @@ impl Workload {
         let (mut messages, mut beats) = (link.messages, link.beats);
         let owed_beat = std::mem::take(&mut link.owed_beat);
         if link.is_open() {
+            if link.fragments > 0 {
+                // Its next fragment would be one of another message, should it come back.
+                self.fragments.retain(|due| due.1 != local);
+            }
             (link.current, link.fragments) = (NIL, 0);
         }
         let (mut owed, mut youngest) = (0, 0);
