@@ -98,6 +98,71 @@ pub const MAIL_RETRY: Duration = Duration::from_millis(1);
 /// Bytes of the name of a broadcast path.
 pub const MAX_ROOM_NAME: usize = 255;
 
+/// Letters to the homes of rooms that a shard may have without an answer. Past it the connections
+/// that would send more are not read.
+pub const ASKED: usize = 2048;
+
+/// Bytes of commands that clients of rooms have sent and that were not carried out yet. Past it
+/// they are not read.
+pub const COMMAND_BACKLOG: usize = 1 << 20;
+
+/// Bytes of commands carried out in one turn: some 500 of them, 1 to 2 ms.
+pub const COMMAND_BYTES_PER_TURN: usize = 64 * 1024;
+
+/// Commands in one message.
+pub const COMMANDS_PER_MESSAGE: usize = 1024;
+
+/// Nesting of a command's JSON, its data included: beyond any sane message.
+pub const JSON_DEPTH: usize = 64;
+
+/// Bytes of a channel's name, as Centrifugo has it.
+pub const MAX_CHANNEL: usize = 255;
+
+/// Channels that one connection may be subscribed to, as Centrifugo has it.
+pub const CHANNELS_PER_CLIENT: usize = 128;
+
+/// Publications that a room keeps, and how long, where nobody said otherwise.
+pub const HISTORY_SIZE: usize = 100;
+/// See [`HISTORY_SIZE`].
+pub const HISTORY_TTL: Duration = Duration::from_mins(5);
+
+/// How long a room that nobody is in keeps its epoch and offset: who was away so long and missed
+/// nothing recovers.
+pub const HISTORY_META_TTL: Duration = Duration::from_hours(1);
+
+/// Bytes of publications that one room keeps at most, whatever its namespace says.
+pub const HISTORY_BYTES: usize = 4 << 20;
+
+/// Bytes of publications that all rooms of one shard keep at most: past it a room that gets one
+/// more lets go of its oldest.
+pub const HISTORY_BYTES_PER_SHARD: usize = 128 << 20;
+
+/// Publications in one answer about history, as Centrifugo has it.
+pub const HISTORY_ANSWER: usize = 300;
+
+/// Rooms that nobody is in and whose position one shard keeps; past it the oldest is forgotten.
+pub const IDLE_ROOMS: usize = 100_000;
+
+/// Members in one answer about presence.
+pub const PRESENCE_ANSWER: usize = 10_000;
+
+/// From an open connection to its connect command.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// From the end of a token's time to 3005 (2501 for a subscription's): what a client needs to get a
+/// new one, as Centrifugo has it.
+pub const EXPIRED_CLOSE_DELAY: Duration = Duration::from_secs(25);
+
+/// Between two looks at members that are behind.
+pub const BEHIND_RETRY: Duration = Duration::from_millis(50);
+
+/// Bytes that a member may still owe when it counts as having caught up.
+pub const CAUGHT_UP: usize = 16 * 1024;
+
+/// Deliveries that the publications of one connection may cause in a second in the mean, and at
+/// once: two rooms of 50,000, twenty times a second.
+pub const DELIVERIES_PER_CLIENT: u32 = 2_000_000;
+
 /// Bytes held for slow peers and half-received messages by the whole process, at most.
 pub const MAX_BUFFERED: usize = 1 << 30;
 

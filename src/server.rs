@@ -176,7 +176,7 @@ impl Starting {
         }
         let spec = spec::shards(&config, &plan);
         let (origins, protocols) = (config.allow_origin.clone(), config.subprotocols.clone());
-        let common = Arc::new(Common::new(plan.shards, origins, protocols));
+        let common = Arc::new(Common::new(plan.shards, origins, protocols, None));
         let (events, happened) = mpsc::channel();
         let (shards, tell) = (plan.shards, events.clone());
         let make = move |index| {
@@ -185,7 +185,7 @@ impl Starting {
                 // Nobody listens any more when the server is gone: then nobody needs to know.
                 let _ = tell.send(Event::ShardEnded { panicked });
             };
-            Hub::new(index, shards, Arc::clone(&common), Box::new(on_end))
+            Hub::new(index, shards, Arc::clone(&common), Instant::now(), Box::new(on_end))
         };
         let group = Group::spawn(&spec, launch, make).map_err(StartError::Shards)?;
         let draining = Arc::new(AtomicBool::new(false));

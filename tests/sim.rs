@@ -52,8 +52,9 @@ fn loop_limits() -> Limits {
 
 /// Server shards, numbered from 0, each with the hub.
 fn servers(world: &Shared, shards: usize, mailbox: usize) -> (Vec<Reactor<SimNet, Hub>>, Numbers) {
-    let common = Arc::new(Common::new(shards, Vec::new(), Vec::new()));
-    let hub = |index| Hub::new(index, shards, Arc::clone(&common), Box::new(|_| ()));
+    let common = Arc::new(Common::new(shards, Vec::new(), Vec::new(), None));
+    let began = world.borrow().instant();
+    let hub = |index| Hub::new(index, shards, Arc::clone(&common), began, Box::new(|_| ()));
     servers_of(world, shards, mailbox, hub)
 }
 

@@ -1,6 +1,7 @@
 //! Whole shards over a network in memory: the server's echo and its rooms, and the generator.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use clap::Parser as _;
 use loadgen::cli::Args;
@@ -55,8 +56,8 @@ fn server(path: &str, connections: u32) -> (Reactor<Memory, Hub>, Memory, Poll) 
     let net = Memory::new(Peer::Silent);
     let poll = Poll::new().unwrap();
     let waker = Waker::new(poll.registry(), Token(0)).unwrap();
-    let common = Arc::new(Common::new(1, Vec::new(), Vec::new()));
-    let hub = Hub::new(0, 1, common, Box::new(|_| ()));
+    let common = Arc::new(Common::new(1, Vec::new(), Vec::new(), None));
+    let hub = Hub::new(0, 1, common, Instant::now(), Box::new(|_| ()));
     let limits = Limits {
         group_connections: usize::MAX,
         shard_connections: usize::MAX,

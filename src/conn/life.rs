@@ -18,7 +18,7 @@ use crate::wire::violation::Violation;
 pub enum Admission {
     /// The bytes are queued, or may be written.
     Taken,
-    /// The member is over its water mark and is being closed.
+    /// The member would be over its water mark: [`Conn::close_slow`], or leave it out.
     Slow,
     /// The connection is not open.
     Closed,
@@ -125,10 +125,10 @@ impl Conn {
         self.outbox.take_if(|outbox| outbox.is_empty());
     }
 
-    /// Whether shared frames may go to this peer. Over the water mark it is closed with 1008
-    /// instead: a slow member never holds up the others.
+    /// Whether shared frames may go to this peer, or would take it over its water mark: a slow
+    /// member never holds up the others.
     #[inline]
-    pub fn admit(&mut self, len: usize, gear: &mut Gear) -> Admission {
+    pub fn admit(&self, len: usize, gear: &Gear) -> Admission {
         if !self.is_open() {
             return Admission::Closed;
         }
@@ -136,7 +136,6 @@ impl Conn {
         if let Some(outbox) = self.outbox.as_ref().filter(|outbox| outbox.bytes() > 0)
             && outbox.cost() + len > gear.settings.max_pending
         {
-            self.close_slow(gear);
             return Admission::Slow;
         }
         Admission::Taken
@@ -160,24 +159,24 @@ impl Conn {
         }
     }
 
-    /// Asks the peer to leave: 1001 when open, a refusal when it has not come in yet. A client
-    /// that has not come in itself just leaves.
-    pub fn go_away(&mut self, gear: &mut Gear) {
+    /// Asks the peer to leave: with `code` when open, a refusal when it has not come in yet. A
+    /// client that has not come in itself just leaves.
+    pub fn go_away(&mut self, code: CloseCode, reason: &str, gear: &mut Gear) {
         match (&self.phase, gear.settings.side) {
             (Phase::Opening(_), Side::Server) => self.refuse(&Refusal::ShuttingDown, gear),
             (Phase::Opening(_), Side::Client) => self.gone(End::Shutdown),
             _ => {
-                let end = End::ClosedByUs(CloseCode::GOING_AWAY);
-                self.begin_close(CloseCode::GOING_AWAY, "server is shutting down", end, gear);
+                self.begin_close(code, reason, End::ClosedByUs(code), gear);
             }
         }
     }
 
-    fn close_slow(&mut self, gear: &mut Gear) {
+    /// Closes a member that does not take what it is owed; what has not begun to leave is dropped.
+    pub fn close_slow(&mut self, code: CloseCode, reason: &str, gear: &mut Gear) {
         if let Some(outbox) = &mut self.outbox {
             outbox.cut(&mut gear.pool);
         }
-        self.begin_close(CloseCode::POLICY, "too slow", End::Slow, gear);
+        self.begin_close(code, reason, End::Slow, gear);
     }
 
     /// Memory is short: drops what is owed and the connection with it.

@@ -3,17 +3,25 @@
 //!
 //! | path | service |
 //! |---|---|
-//! | `/`, `/echo` | every message back, same type |
+//! | `/`, `/echo` | every message back, same type: a text heartbeat too, which is how simple clients ask whether somebody is there |
 //! | `/broadcast`, `/broadcast/NAME` | every message to everyone on that path, see `broadcast` |
+//! | `/connection/websocket` | rooms in Centrifugo's client protocol, see `rooms` |
 //!
-//! A new service is a new file here, a variant of `Service` and a line in `route`.
+//! Broadcast and rooms share one `fanout`: its turns, its bounds, its mail. A new service is a new
+//! file here, a variant of `Service` and a line in `route`.
 //!
 //! NAME is 1 to 255 bytes, taken as they were sent: `/broadcast/a` and `/broadcast/%61` are two
 //! paths. How many connections there may be, and how much memory, is decided on the floor below.
 
 mod broadcast;
+pub mod command;
+mod fanout;
+pub mod json;
+mod letters;
+pub mod namespace;
 mod presence;
 mod publication;
+mod registry;
 mod room;
 mod rooms;
 mod stage;
@@ -22,13 +30,21 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
-use broadcast::{Broadcast, Reach, Seat};
+use broadcast::{Broadcast, Seat};
+use fanout::{Fanout, Reach};
+use letters::Letter;
 use presence::Presence;
+pub use rooms::RoomsSettings;
+use rooms::{Bye, Key, Rooms};
 
-use crate::conn::{Block, End, Message, Shared};
+use crate::conn::{Block, End, Kind, Message, Shared};
 use crate::limits;
-use crate::shard::{App, ConnId, Cx, Net, Peer, Peers, Welcome};
+use crate::shard::{App, ConnId, Cx, Net, OnSlow, Peer, Peers, Welcome};
+use crate::wire::close::CloseCode;
 use crate::wire::handshake::{Refusal, Request, origin_allowed};
+
+/// The subprotocol that some client libraries of rooms offer.
+const ROOMS_PROTOCOL: &str = "centrifuge-json";
 
 /// What all hubs of a server have in common.
 #[derive(Debug)]
@@ -36,13 +52,20 @@ pub struct Common {
     presence: Arc<Presence>,
     allow_origin: Vec<String>,
     subprotocols: Vec<String>,
+    rooms: Option<rooms::Shared>,
 }
 
 impl Common {
     /// For so many shards. An empty `allow_origin` lets pages of any origin in; of `subprotocols`
-    /// the first that a client offers is agreed on.
-    pub fn new(shards: usize, allow_origin: Vec<String>, subprotocols: Vec<String>) -> Self {
-        Self { presence: Arc::new(Presence::new(shards)), allow_origin, subprotocols }
+    /// the first that a client offers is agreed on. Without `rooms` their path is not served.
+    pub fn new(
+        shards: usize,
+        allow_origin: Vec<String>,
+        subprotocols: Vec<String>,
+        rooms: Option<RoomsSettings>,
+    ) -> Self {
+        let presence = Arc::new(Presence::new(shards));
+        Self { presence, allow_origin, subprotocols, rooms: rooms.map(rooms::Shared::new) }
     }
 }
 
@@ -54,13 +77,14 @@ pub struct State(Service);
 enum Service {
     Echo,
     Broadcast(Seat),
+    Rooms(Key),
 }
 
 const _: () = assert!(size_of::<State>() <= 16, "100,000 of them are 1.6 MB");
 
 /// What hubs send each other.
 #[derive(Debug)]
-pub struct Mail(publication::Mail);
+pub struct Mail(Letter);
 
 /// Called when a hub's shard ends; true if it panicked.
 pub type OnEnd = Box<dyn FnMut(bool)>;
@@ -68,26 +92,37 @@ pub type OnEnd = Box<dyn FnMut(bool)>;
 /// One shard's App.
 pub struct Hub {
     common: Arc<Common>,
-    broadcast: Broadcast<ConnId, Shared>,
+    fanout: Fanout<ConnId, Shared>,
+    broadcast: Broadcast,
+    rooms: Option<Box<Rooms<ConnId>>>,
     /// When mails that found a full mailbox are tried again.
     retry: Option<Instant>,
+    /// When members that are behind are looked at again.
+    catch_up: Option<Instant>,
     on_end: OnEnd,
 }
 
 impl Hub {
-    /// The hub of one shard among `shards`, for which `common` was made.
-    pub fn new(shard: usize, shards: usize, common: Arc<Common>, on_end: OnEnd) -> Self {
-        let broadcast = Broadcast::new(shard, shards, Arc::clone(&common.presence));
-        Self { common, broadcast, retry: None, on_end }
+    /// The hub of one shard among `shards`, for which `common` was made. `now` is about when its
+    /// shard begins.
+    pub fn new(
+        shard: usize,
+        shards: usize,
+        common: Arc<Common>,
+        now: Instant,
+        on_end: OnEnd,
+    ) -> Self {
+        let broadcast = Broadcast::new(shard, Arc::clone(&common.presence));
+        let rooms = common.rooms.as_ref();
+        let rooms = rooms.map(|shared| Box::new(Rooms::new(shard, shards, shared, now)));
+        let fanout = Fanout::new(shard, shards);
+        Self { common, fanout, broadcast, rooms, retry: None, catch_up: None, on_end }
     }
-}
 
-impl Hub {
-    /// A broadcast's message. Apart from the echo, which is short enough to stand in the loop.
+    /// A message that is not an echo. Apart from that, which is short enough to stand in the loop.
     #[inline(never)]
     fn publish(
         &mut self,
-        seat: Seat,
         cx: &mut Cx<'_, Mail>,
         peer: &mut Peer<'_, State>,
         message: &Message<'_>,
@@ -97,18 +132,66 @@ impl Hub {
         if !peer.tx.is_open() {
             return;
         }
-        self.broadcast.publish(seat, message.kind(), message.payload());
-        if self.broadcast.is_crowded() && !peer.is_paused() {
+        match (&peer.state.0, &mut self.rooms) {
+            (Service::Broadcast(seat), _) => {
+                let message = (message.kind(), message.payload());
+                self.broadcast.publish(*seat, message, &mut self.fanout);
+            }
+            (Service::Rooms(key), Some(rooms)) => rooms.message(*key, message.payload()),
+            _ => {}
+        }
+        if self.is_crowded() && !peer.is_paused() {
             peer.pause_reading();
-            self.broadcast.pause(peer.id);
+            self.fanout.pause(peer.id);
             cx.counters().pauses.add(1);
         }
+    }
+
+    fn is_crowded(&self) -> bool {
+        self.fanout.is_crowded() || self.rooms.as_ref().is_some_and(|rooms| rooms.is_crowded())
+    }
+
+    /// What both services gathered goes out, in slices. True: some is left over.
+    fn fan_out<N: Net>(&mut self, shard: &mut Shard<'_, '_, '_, N>) -> bool {
+        let Self { fanout, broadcast, rooms, .. } = self;
+        fanout.send_again(shard);
+        broadcast.send_staged(fanout, shard);
+        let mut more = false;
+        if let Some(rooms) = rooms {
+            more |= rooms.turn(shard.cx.now(), fanout, shard);
+        }
+        more |= fanout.walk(shard);
+        if fanout.is_behind() && self.catch_up.is_none_or(|at| at <= shard.cx.now()) {
+            self.catch_up = Some(shard.cx.now() + limits::BEHIND_RETRY);
+            fanout.catch_up(limits::CAUGHT_UP, shard);
+        }
+        if let Some(rooms) = rooms {
+            shard.moved(rooms);
+            let dropped = std::mem::take(&mut fanout.dropped);
+            let dropped: Vec<(Key, u32)> = dropped
+                .into_iter()
+                .filter_map(|(crowd, conn)| Some((shard.key_of(conn)?, crowd)))
+                .collect();
+            rooms.after_walks(&dropped, fanout, shard);
+        }
+        fanout.tidy(shard, |crowd, service| {
+            if service == fanout::Service::Broadcast {
+                broadcast.freed(crowd);
+            }
+        });
+        if let Some(rooms) = rooms {
+            shard.moved(rooms);
+        }
+        if rooms.as_ref().is_none_or(|rooms| !rooms.is_crowded()) {
+            fanout.resume(shard);
+        }
+        more || broadcast.is_staged()
     }
 }
 
 impl fmt::Debug for Hub {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Hub").field("broadcast", &self.broadcast).finish_non_exhaustive()
+        f.debug_struct("Hub").field("fanout", &self.fanout).finish_non_exhaustive()
     }
 }
 
@@ -122,17 +205,20 @@ impl Drop for Hub {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Route<'p> {
     Echo,
+    /// The whole path is the name.
     Broadcast(&'p [u8]),
+    Rooms,
 }
 
 fn route(path: &str) -> Option<Route<'_>> {
     match path {
         "/" | "/echo" => Some(Route::Echo),
-        "/broadcast" => Some(Route::Broadcast(b"")),
+        "/broadcast" => Some(Route::Broadcast(path.as_bytes())),
+        "/connection/websocket" => Some(Route::Rooms),
         path => {
-            let name = path.strip_prefix("/broadcast/")?.as_bytes();
+            let name = path.strip_prefix("/broadcast/")?;
             let fits = (1..=limits::MAX_ROOM_NAME).contains(&name.len());
-            fits.then_some(Route::Broadcast(name))
+            fits.then_some(Route::Broadcast(path.as_bytes()))
         }
     }
 }
@@ -149,35 +235,45 @@ impl App for Hub {
         request: &Request<'_>,
     ) -> Result<Welcome<State>, Refusal> {
         let path = request.path();
-        let route = route(path).ok_or_else(|| Refusal::NotFound { path: path.to_owned() })?;
+        let not_found = || Refusal::NotFound { path: path.to_owned() };
+        let route = route(path).ok_or_else(not_found)?;
         if !origin_allowed(request.origin(), &self.common.allow_origin) {
             let origin = request.origin().unwrap_or_default().to_owned();
             return Err(Refusal::OriginNotAllowed { origin });
         }
         let ours = &self.common.subprotocols;
-        let protocol = ours.iter().find(|ours| request.protocols().any(|name| name == *ours));
+        let offered = |name: &str| request.protocols().any(|offered| offered == name);
+        let mut protocol = ours.iter().find(|ours| offered(ours)).cloned();
         let service = match route {
             Route::Echo => Service::Echo,
-            Route::Broadcast(name) => Service::Broadcast(self.broadcast.accept(name)),
+            Route::Broadcast(name) => {
+                Service::Broadcast(self.broadcast.accept(name, &mut self.fanout))
+            }
+            Route::Rooms => {
+                let rooms = self.rooms.as_mut().ok_or_else(not_found)?;
+                protocol = offered(ROOMS_PROTOCOL).then(|| ROOMS_PROTOCOL.to_owned()).or(protocol);
+                Service::Rooms(rooms.accept())
+            }
         };
-        Ok(Welcome { state: State(service), protocol: protocol.cloned() })
+        Ok(Welcome { state: State(service), protocol })
     }
 
     /// Who may publish waits while too much is under way: its next read could be a megabyte more.
     #[inline]
     fn may_read(&mut self, cx: &mut Cx<'_, Mail>, id: ConnId, state: &State) -> bool {
-        let waits = matches!(state.0, Service::Broadcast(_)) && self.broadcast.is_crowded();
+        let waits = !matches!(state.0, Service::Echo) && self.is_crowded();
         if waits {
-            self.broadcast.pause(id);
+            self.fanout.pause(id);
             cx.counters().pauses.add(1);
         }
         !waits
     }
 
     fn open(&mut self, _cx: &mut Cx<'_, Mail>, peer: &mut Peer<'_, State>) {
-        match &mut peer.state.0 {
-            Service::Echo => {}
-            Service::Broadcast(seat) => self.broadcast.open(seat, peer.id),
+        match (&mut peer.state.0, &mut self.rooms) {
+            (Service::Broadcast(seat), _) => Broadcast::open(seat, peer.id, &mut self.fanout),
+            (Service::Rooms(key), Some(rooms)) => rooms.open(*key, peer.id),
+            _ => {}
         }
     }
 
@@ -194,33 +290,56 @@ impl App for Hub {
                 // False when it is closing: then there is nobody to answer.
                 peer.tx.echo(message);
             }
-            Service::Broadcast(seat) => self.publish(seat, cx, peer, message),
+            Service::Broadcast(_) | Service::Rooms(_) => self.publish(cx, peer, message),
+        }
+    }
+
+    fn farewell(state: Option<&State>) -> (CloseCode, &'static str) {
+        match state {
+            Some(State(Service::Rooms(_))) => (Bye::SHUTDOWN.0, Bye::SHUTDOWN.1),
+            _ => (CloseCode::GOING_AWAY, "server is shutting down"),
         }
     }
 
     fn closed(&mut self, _cx: &mut Cx<'_, Mail>, id: ConnId, state: State, _end: End) {
-        match state.0 {
-            Service::Echo => {}
-            Service::Broadcast(seat) => self.broadcast.leave(seat, id),
+        match (state.0, &mut self.rooms) {
+            (Service::Broadcast(seat), _) => Broadcast::leave(seat, id, &mut self.fanout),
+            (Service::Rooms(key), Some(rooms)) => rooms.closed(key),
+            _ => {}
         }
     }
 
     fn mail<N: Net>(&mut self, cx: &mut Cx<'_, Mail>, peers: &mut Peers<'_, N, State>, mail: Mail) {
-        self.broadcast.receive(mail.0, &mut Shard { cx, peers });
+        let shard = &mut Shard::new(cx, peers);
+        let Self { fanout, broadcast, rooms, .. } = self;
+        match (mail.0, rooms) {
+            (Letter::Block(delivery), _) if delivery.generation.is_some() => {
+                broadcast.receive(delivery, fanout, shard);
+            }
+            (Letter::Block(delivery), _) => Rooms::<ConnId>::receive(delivery, fanout, shard),
+            (Letter::Ask(ask), Some(rooms)) => rooms.asked(*ask, fanout, shard),
+            (Letter::Answer(answer), Some(rooms)) => rooms.answered(*answer, fanout, shard),
+            (Letter::Ask(_) | Letter::Answer(_), None) => {}
+        }
     }
 
     fn buffered(&self) -> usize {
-        self.broadcast.staged_bytes()
+        let rooms = self.rooms.as_ref().map_or(0, |rooms| rooms.buffered());
+        self.fanout.staged_bytes + rooms
     }
 
     /// Only ends the sleep: what is due is done in the turn that follows.
     fn next_deadline(&self) -> Option<Instant> {
-        self.retry.filter(|_| self.broadcast.is_waiting())
+        let waits = self.rooms.as_ref().is_some_and(|rooms| rooms.is_waiting());
+        let retry = self.retry.filter(|_| waits || self.fanout.is_waiting());
+        let catch_up = self.catch_up.filter(|_| self.fanout.is_behind());
+        let rooms = self.rooms.as_ref().and_then(|rooms| rooms.next_deadline());
+        [retry, catch_up, rooms].into_iter().flatten().min()
     }
 
     fn turn<N: Net>(&mut self, cx: &mut Cx<'_, Mail>, peers: &mut Peers<'_, N, State>) -> bool {
         self.retry = Some(cx.now() + limits::MAIL_RETRY);
-        self.broadcast.turn(&mut Shard { cx, peers })
+        self.fan_out(&mut Shard::new(cx, peers))
     }
 
     fn finish(self) {
@@ -228,15 +347,35 @@ impl App for Hub {
     }
 }
 
-/// The shard as a broadcast sees it.
+/// The shard as the services see it.
 struct Shard<'a, 'c, 'p, N: Net> {
     cx: &'a Cx<'c, Mail>,
     peers: &'a mut Peers<'p, N, State>,
+    /// New places of clients of rooms, for their service to note.
+    moves: Vec<(Key, u32, u32)>,
+}
+
+impl<'a, 'c, 'p, N: Net> Shard<'a, 'c, 'p, N> {
+    fn new(cx: &'a Cx<'c, Mail>, peers: &'a mut Peers<'p, N, State>) -> Self {
+        Self { cx, peers, moves: Vec::new() }
+    }
+
+    fn moved(&mut self, rooms: &mut Rooms<ConnId>) {
+        self.moves.drain(..).for_each(|(key, crowd, place)| rooms.moved(key, crowd, place));
+    }
+
+    /// The client of rooms that a connection is.
+    fn key_of(&mut self, conn: ConnId) -> Option<Key> {
+        match self.peers.get(conn)?.state.0 {
+            Service::Rooms(key) => Some(key),
+            _ => None,
+        }
+    }
 }
 
 impl<N: Net> Reach<ConnId, Shared> for Shard<'_, '_, '_, N> {
-    fn mail(&mut self, to: usize, mail: publication::Mail) -> Result<(), publication::Mail> {
-        self.cx.mail(to, Mail(mail)).map_err(|mail| mail.0)
+    fn mail(&mut self, to: usize, letter: Letter) -> Result<(), Letter> {
+        self.cx.mail(to, Mail(letter)).map_err(|mail| mail.0)
     }
 
     fn block(&mut self, frames: Box<[u8]>) -> Arc<Block> {
@@ -247,21 +386,38 @@ impl<N: Net> Reach<ConnId, Shared> for Shard<'_, '_, '_, N> {
         self.peers.share(block)
     }
 
-    fn publish(&mut self, to: &[Option<ConnId>], block: &Shared, messages: u32) {
-        // Who is slow is being closed and counted; who is gone will leave its seat.
-        self.peers.publish(to, block, messages);
+    fn publish(&mut self, to: &[Option<ConnId>], block: &Shared, messages: u32, slow: OnSlow<'_>) {
+        // Who is slow and closed is counted; who is gone will leave its seat.
+        self.peers.publish(to, block, messages, slow);
     }
 
-    fn moved(&mut self, member: ConnId, place: u32) {
-        if let Some(peer) = self.peers.get(member)
-            && let Service::Broadcast(seat) = &mut peer.state.0
-        {
-            seat.move_to(place);
+    fn moved(&mut self, member: ConnId, crowd: u32, place: u32) {
+        match self.peers.get(member).map(|peer| &mut peer.state.0) {
+            Some(Service::Broadcast(seat)) => seat.move_to(place),
+            Some(Service::Rooms(key)) => self.moves.push((*key, crowd, place)),
+            _ => {}
         }
     }
 
     fn resume(&mut self, publisher: ConnId) {
         self.peers.resume(publisher);
+    }
+
+    fn say(&mut self, to: ConnId, text: &[u8]) {
+        if let Some(mut peer) = self.peers.get(to) {
+            peer.tx.send(Kind::Text, text);
+        }
+    }
+
+    fn close(&mut self, whom: ConnId, code: CloseCode, reason: &str) {
+        if let Some(mut peer) = self.peers.get(whom) {
+            peer.tx.close(code, reason);
+        }
+    }
+
+    fn owed(&mut self, whom: ConnId) -> Option<usize> {
+        let peer = self.peers.get(whom)?;
+        peer.tx.is_open().then(|| peer.tx.pending())
     }
 }
 
@@ -272,10 +428,12 @@ mod tests {
     #[test]
     fn paths_and_their_services() {
         assert_eq!((route("/"), route("/echo")), (Some(Route::Echo), Some(Route::Echo)));
-        assert_eq!(route("/broadcast"), Some(Route::Broadcast(b"")));
-        assert_eq!(route("/broadcast/a/b%20c"), Some(Route::Broadcast(b"a/b%20c")));
+        assert_eq!(route("/connection/websocket"), Some(Route::Rooms));
+        assert_eq!(route("/broadcast"), Some(Route::Broadcast(b"/broadcast")));
+        let name = "/broadcast/a/b%20c";
+        assert_eq!(route(name), Some(Route::Broadcast(name.as_bytes())));
         let longest = format!("/broadcast/{}", "x".repeat(255));
-        assert_eq!(route(&longest), Some(Route::Broadcast(&longest.as_bytes()[11..])));
+        assert_eq!(route(&longest), Some(Route::Broadcast(longest.as_bytes())));
         for bad in ["", "/echo/", "/Echo", "/broadcast/", "/broadcasts", "/ws", "//"] {
             assert_eq!(route(bad), None, "{bad}");
         }

@@ -1,4 +1,4 @@
-//! A block on its way from the shard that published it: what hubs mail each other.
+//! A block on its way from the shard that published it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -13,7 +13,7 @@ const BLOCK_COST: usize = 4096;
 /// A block on its way to the shards. The last one to drop it has finished the last walk.
 #[derive(Debug)]
 pub(super) struct Publication {
-    /// The path's name.
+    /// The crowd's name.
     pub(super) name: Arc<[u8]>,
     /// Encoded frames.
     pub(super) block: Arc<Block>,
@@ -36,8 +36,9 @@ pub(super) fn cost(bytes: &[u8]) -> usize {
 
 /// A block for one shard.
 #[derive(Debug)]
-pub(super) struct Mail {
+pub(super) struct Delivery {
     pub(super) publication: Arc<Publication>,
-    /// To whom: the receiving shard's members at that time.
-    pub(super) generation: Generation,
+    /// To whom: the receiving shard's members at that time. `None` where a member joins by a letter
+    /// that travels the same way as the blocks do.
+    pub(super) generation: Option<Generation>,
 }

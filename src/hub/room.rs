@@ -1,4 +1,4 @@
-//! One path's members on one shard, and the walks over them.
+//! The members of one path or room on one shard, and the walks over them.
 //!
 //! A walk hands one block to every member that was there when the block came. It is taken in
 //! slices, and between two slices members come and go:
@@ -77,6 +77,21 @@ impl<I: Copy + PartialEq, B> Room<I, B> {
     /// Whether a walk is not finished.
     pub(super) fn is_walking(&self) -> bool {
         !self.walks.is_empty()
+    }
+
+    /// The member at a place.
+    pub(super) fn member(&self, place: usize) -> Option<I> {
+        self.members.get(place).copied().flatten()
+    }
+
+    /// The next place of the first walk.
+    pub(super) fn at(&self) -> usize {
+        self.at
+    }
+
+    /// The block of the walk that began last.
+    pub(super) fn newest(&self) -> Option<&B> {
+        self.walks.back().map(|walk| &walk.block)
     }
 
     /// The block of the first walk.

@@ -1,101 +1,354 @@
-//! The rooms of one shard: found by name when somebody comes or a mail arrives, by number
-//! otherwise.
+//! Rooms: publish and subscribe for Centrifugo's client libraries, on `/connection/websocket`.
+//!
+//! Every room has a home, a shard that follows from its name. The home owns what must not race:
+//! epoch, offset, history, who is in it, and which shards have members. The other shards own their
+//! clients and the crowds of those who are in. They meet by letters alone:
+//!
+//! ```text
+//! client -> its shard --Ask--> home: an offset, an entry of the history, a frame
+//!           its shard <-Answer- home --block of frames--> every shard with members --> members
+//! ```
+//!
+//! Letters between two shards keep their order, and that is what makes recovery exact: when a home
+//! lets a member in, it first sends off the frames it has gathered, then the answer with all that
+//! the member missed up to now, and every later block comes behind that answer. The member's shard
+//! puts it into the crowd as it reads the answer, behind every walk that has begun. So it gets each
+//! publication once: from the history, or from a block.
+//!
+//! Commands wait in an inbox until the turn's end and are carried out in slices. A client's
+//! answers of one turn are one message. Who sends more than shards and homes take is not read for a
+//! while (`fanout`), and a home that has too much under way keeps its acknowledgements until then.
 
-use std::collections::HashMap;
+mod answers;
+mod client;
+mod clock;
+mod commands;
+mod history;
+mod home;
+mod homes;
+mod identity;
+mod letter;
+mod reply;
+mod settings;
+mod timers;
+
+use std::collections::{BTreeSet, VecDeque};
+use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
+use std::time::Instant;
 
-/// A registry of `T`s. Numbers are reused; who holds one keeps its room from being removed.
+use rand::Rng;
+use rand::rngs::StdRng;
+
+use super::command::Parser;
+use super::fanout::{Fanout, Reach};
+use super::letters::Letter;
+use super::registry::Registry;
+use crate::conn::Tick;
+use crate::limits;
+use crate::shard::slab::Slab;
+use crate::shard::wheel::Wheel;
+use client::{Client, Sub};
+use clock::Clock;
+use home::Home;
+pub(super) use letter::{Answer, Ask, Key};
+pub(super) use reply::Bye;
+pub use settings::RoomsSettings;
+
+/// Buffers of answers that are kept.
+const SPARE: usize = 64;
+
+/// One shard's part of all rooms, for connections `I`.
 #[derive(Debug)]
-pub(super) struct Rooms<T> {
-    numbers: HashMap<Arc<[u8]>, u32>,
-    /// Boxed, so that a free slot is a pointer's size.
-    slots: Vec<Option<Box<T>>>,
-    free: Vec<u32>,
+pub(super) struct Rooms<I> {
+    shard: u32,
+    shards: usize,
+    settings: Arc<RoomsSettings>,
+    /// The same keys on every shard.
+    hasher: RandomState,
+    random: StdRng,
+    clock: Clock,
+    /// Out while it is at work.
+    parser: Option<Box<Parser>>,
+    clients: Slab<Client<I>>,
+    /// Deadlines of clients, by their place.
+    wheel: Wheel,
+    /// Clients whose deadline has come.
+    due: Vec<u32>,
+    /// Commands that were not carried out yet, with who sent them and how many bytes of `commands`
+    /// they are.
+    inbox: VecDeque<(Key, usize)>,
+    commands: Vec<u8>,
+    /// Subscriptions of clients that are gone, with their connections.
+    gone: Vec<(Option<I>, Sub)>,
+    /// What clients are told in this turn, and the clients.
+    outs: Vec<(Key, Vec<u8>)>,
+    spare: Vec<Vec<u8>>,
+    /// The rooms that this shard is home to.
+    homes: Registry<Home>,
+    /// Homes with frames that are no block yet.
+    staged: Vec<u32>,
+    /// When homes are to be looked at.
+    looks: BTreeSet<(clock::Moment, u32)>,
+    /// Homes that nobody is in.
+    idle: usize,
+    /// Bytes of all histories.
+    history_bytes: usize,
+    /// Acknowledgements that wait until less is under way.
+    late: VecDeque<(u32, Answer)>,
+    name: Vec<u8>,
+    push: Vec<u8>,
 }
 
-impl<T> Default for Rooms<T> {
-    fn default() -> Self {
-        Self { numbers: HashMap::new(), slots: Vec::new(), free: Vec::new() }
+/// What rooms of all shards have in common.
+#[derive(Debug)]
+pub(super) struct Shared {
+    settings: Arc<RoomsSettings>,
+    hasher: RandomState,
+}
+
+impl Shared {
+    pub(super) fn new(settings: RoomsSettings) -> Self {
+        Self { settings: Arc::new(settings), hasher: RandomState::new() }
     }
 }
 
-impl<T> Rooms<T> {
-    /// Rooms there are.
-    #[cfg(test)]
-    pub(super) fn len(&self) -> usize {
-        self.numbers.len()
-    }
-
-    /// The number of a name.
-    pub(super) fn find(&self, name: &[u8]) -> Option<u32> {
-        self.numbers.get(name).copied()
-    }
-
-    /// Adds a room under a name that is not there.
-    pub(super) fn add(&mut self, name: Arc<[u8]>, room: T) -> u32 {
-        let number = self.free.pop().unwrap_or_else(|| {
-            self.slots.push(None);
-            (self.slots.len() - 1) as u32
-        });
-        self.slots[number as usize] = Some(Box::new(room));
-        self.numbers.insert(name, number);
-        number
-    }
-
-    /// Removes a room; its number may be given to another one.
-    pub(super) fn remove(&mut self, number: u32, name: &[u8]) {
-        self.numbers.remove(name);
-        self.slots[number as usize] = None;
-        self.free.push(number);
-        if self.numbers.capacity() > 64 && self.numbers.len() < self.numbers.capacity() / 8 {
-            self.numbers.shrink_to(self.numbers.len() * 2);
-        }
-        if self.numbers.is_empty() {
-            self.slots = Vec::new();
-            self.free = Vec::new();
+impl<I: Copy + PartialEq> Rooms<I> {
+    /// `now` is about when the shard begins.
+    pub(super) fn new(shard: usize, shards: usize, shared: &Shared, now: Instant) -> Self {
+        Self {
+            shard: shard as u32,
+            shards,
+            settings: Arc::clone(&shared.settings),
+            hasher: shared.hasher.clone(),
+            random: rand::make_rng::<StdRng>(),
+            clock: Clock::new(now),
+            parser: Some(Box::default()),
+            clients: Slab::default(),
+            wheel: Wheel::default(),
+            due: Vec::new(),
+            inbox: VecDeque::new(),
+            commands: Vec::new(),
+            gone: Vec::new(),
+            outs: Vec::new(),
+            spare: Vec::new(),
+            homes: Registry::default(),
+            staged: Vec::new(),
+            looks: BTreeSet::new(),
+            idle: 0,
+            history_bytes: 0,
+            late: VecDeque::new(),
+            name: Vec::new(),
+            push: Vec::new(),
         }
     }
 
-    /// A room by number.
-    pub(super) fn get(&mut self, number: u32) -> Option<&mut T> {
-        self.slots.get_mut(number as usize)?.as_deref_mut()
+    /// The shard that is a room's home.
+    fn home_of(&self, name: &[u8]) -> usize {
+        (self.hasher.hash_one(name) % self.shards as u64) as usize
+    }
+
+    // Clients.
+
+    /// Somebody is about to be let in.
+    pub(super) fn accept(&mut self) -> Key {
+        let until = self.clock.now().plus(self.settings.connect_timeout);
+        let key = self.clients.insert(Client::new(until));
+        self.wheel.arm(key.index, until.tick());
+        key
+    }
+
+    /// Its handshake is complete.
+    pub(super) fn open(&mut self, key: Key, conn: I) {
+        if let Some(client) = self.clients.get_mut(key) {
+            client.conn = Some(conn);
+        }
+    }
+
+    /// It is gone: its subscriptions end with the turn.
+    pub(super) fn closed(&mut self, key: Key) {
+        let Some(client) = self.clients.remove(key) else { return };
+        self.wheel.arm(key.index, Tick(u32::MAX));
+        self.gone.extend(client.subs.into_iter().map(|sub| (client.conn, sub)));
+    }
+
+    fn bury<S: Clone>(&mut self, fanout: &mut Fanout<I, S>, reach: &mut impl Reach<I, S>) {
+        for (conn, sub) in std::mem::take(&mut self.gone) {
+            if sub.is_in() {
+                self.leave(conn, &sub, fanout, reach);
+            }
+            // One that is asked for ends when the answer finds nobody.
+        }
+    }
+
+    /// A member is out of its crowd, and its home hears of it.
+    fn leave<S: Clone>(
+        &mut self,
+        conn: Option<I>,
+        sub: &Sub,
+        fanout: &mut Fanout<I, S>,
+        reach: &mut impl Reach<I, S>,
+    ) {
+        let Some(channel) = fanout.name(sub.crowd) else { return };
+        if let Some(conn) = conn {
+            fanout.leave(sub.crowd, sub.place, conn);
+        }
+        self.left(channel, sub.at_home, fanout, reach);
+    }
+
+    /// Tells a room's home that a member is gone.
+    fn left<S: Clone>(
+        &mut self,
+        channel: letter::Channel,
+        at_home: u32,
+        fanout: &mut Fanout<I, S>,
+        reach: &mut impl Reach<I, S>,
+    ) {
+        let from = letter::Ticket { shard: self.shard, client: Key::NONE, id: 0, cost: 0 };
+        let what = letter::What::Leave(at_home);
+        self.ask(Ask { from, channel, what }, fanout, reach);
+    }
+
+    /// Asks a room's home, which may be here.
+    fn ask<S: Clone>(&mut self, ask: Ask, fanout: &mut Fanout<I, S>, reach: &mut impl Reach<I, S>) {
+        let home = self.home_of(&ask.channel);
+        if home == self.shard as usize {
+            self.asked(ask, fanout, reach);
+        } else {
+            fanout.send(home, Letter::Ask(Box::new(ask)), reach);
+        }
+    }
+
+    /// Members have new places in crowds.
+    pub(super) fn moved(&mut self, key: Key, crowd: u32, place: u32) {
+        if let Some(sub) = self.clients.get_mut(key).and_then(|client| client.sub(crowd)) {
+            sub.place = place;
+        }
+    }
+
+    // Turns.
+
+    /// A message of a client: kept until the turn's end.
+    pub(super) fn message(&mut self, key: Key, message: &[u8]) {
+        self.inbox.push_back((key, message.len()));
+        self.commands.extend_from_slice(message);
+    }
+
+    /// Whether clients wait until their commands are carried out.
+    pub(super) fn is_crowded(&self) -> bool {
+        self.commands.len() > limits::COMMAND_BACKLOG
+    }
+
+    /// Bytes held for clients: commands, histories, what is staged.
+    pub(super) fn buffered(&self) -> usize {
+        self.commands.len() + self.history_bytes
+    }
+
+    /// Everything but the walks. True: commands are left over.
+    pub(super) fn turn<S: Clone>(
+        &mut self,
+        now: Instant,
+        fanout: &mut Fanout<I, S>,
+        reach: &mut impl Reach<I, S>,
+    ) -> bool {
+        self.clock.set(now);
+        self.bury(fanout, reach);
+        self.carry_out(fanout, reach);
+        let more = self.timers(fanout, reach);
+        self.answer_late(fanout, reach);
+        self.send_staged(fanout, reach);
+        self.flush(reach);
+        more || !self.inbox.is_empty() || !self.staged.is_empty()
+    }
+
+    /// After the walks: tells members that a block left out that they are out of the room.
+    pub(super) fn after_walks<S: Clone>(
+        &mut self,
+        dropped: &[(Key, u32)],
+        fanout: &mut Fanout<I, S>,
+        reach: &mut impl Reach<I, S>,
+    ) {
+        for (key, crowd) in dropped {
+            self.put_out(*key, *crowd, reply::Out::INSUFFICIENT, fanout, reach);
+        }
+        self.flush(reach);
+    }
+
+    /// Whether there is something to do in a turn that no event leads to.
+    pub(super) fn is_waiting(&self) -> bool {
+        !(self.gone.is_empty() && self.due.is_empty() && self.late.is_empty())
+    }
+
+    /// When something is due though no event comes.
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
+        let armed = self.wheel.is_armed() || !self.looks.is_empty();
+        armed.then(|| self.clock.instant(self.wheel.next()))
+    }
+
+    // What clients are told.
+
+    /// Where to write what a client is told in this turn.
+    fn out(&mut self, key: Key) -> &mut Vec<u8> {
+        let Self { clients, outs, spare, .. } = self;
+        let fresh = outs.len() as u32;
+        let at = match clients.get_mut(key) {
+            Some(client) if client.out == Client::<I>::QUIET => {
+                client.out = fresh;
+                fresh
+            }
+            Some(client) => client.out,
+            // It is gone, and what it is told goes nowhere.
+            None => fresh,
+        } as usize;
+        if at == outs.len() {
+            outs.push((key, spare.pop().unwrap_or_default()));
+        }
+        &mut outs[at].1
+    }
+
+    /// Appends a reply that is written already.
+    fn say(&mut self, key: Key, reply: &[u8]) {
+        let out = self.out(key);
+        if !out.is_empty() {
+            out.push(b'\n');
+        }
+        out.extend_from_slice(reply);
+    }
+
+    fn fault(&mut self, key: Key, id: u32, fault: reply::Fault) {
+        reply::fault(self.out(key), id, fault);
+    }
+
+    /// Closes a client's connection, once it was told what it was to be told.
+    fn close<S>(&mut self, key: Key, bye: Bye, reach: &mut impl Reach<I, S>) {
+        self.flush(reach);
+        if let Some(conn) = self.clients.get_mut(key).and_then(|client| client.conn) {
+            reach.close(conn, bye.0, bye.1);
+        }
+    }
+
+    /// Sends what clients are told.
+    fn flush<S>(&mut self, reach: &mut impl Reach<I, S>) {
+        for (key, mut text) in self.outs.drain(..) {
+            if let Some(client) = self.clients.get_mut(key) {
+                client.out = Client::<I>::QUIET;
+                if let Some(conn) = client.conn {
+                    reach.say(conn, &text);
+                }
+            }
+            text.clear();
+            if self.spare.len() < SPARE && text.capacity() <= limits::BLOCK {
+                self.spare.push(text);
+            }
+        }
+    }
+
+    fn random(&mut self) -> u128 {
+        let mut bytes = [0; 16];
+        self.random.fill_bytes(&mut bytes);
+        u128::from_ne_bytes(bytes)
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_and_numbers() {
-        let mut rooms = Rooms::default();
-        let a = rooms.add(Arc::from(&b"/a"[..]), 'a');
-        let b = rooms.add(Arc::from(&b"/b"[..]), 'b');
-        assert_eq!(
-            (rooms.find(b"/a"), rooms.find(b"/b"), rooms.find(b"/c")),
-            (Some(a), Some(b), None)
-        );
-        rooms.remove(a, b"/a");
-        assert_eq!((rooms.find(b"/a"), rooms.get(a)), (None, None));
-        assert_eq!(rooms.add(Arc::from(&b"/c"[..]), 'c'), a, "a number is used again");
-        assert_eq!((rooms.get(a).copied(), rooms.get(b).copied()), (Some('c'), Some('b')));
-        assert_eq!(rooms.len(), 2);
-    }
-
-    #[test]
-    fn what_is_gone_leaves_no_memory() {
-        let mut rooms = Rooms::default();
-        let name = |n: u32| Arc::from(format!("/{n}").as_bytes());
-        for n in 0..10_000 {
-            rooms.add(name(n), n);
-        }
-        for n in 0..9_999 {
-            let number = rooms.find(&name(n)).unwrap();
-            rooms.remove(number, &name(n));
-        }
-        assert!(rooms.numbers.capacity() < 100, "{}", rooms.numbers.capacity());
-        let last = rooms.find(b"/9999").unwrap();
-        rooms.remove(last, b"/9999");
-        assert_eq!((rooms.slots.capacity(), rooms.free.capacity()), (0, 0));
-    }
-}
+mod tests;

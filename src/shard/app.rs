@@ -11,6 +11,7 @@ use super::net::Net;
 use super::peers::{Peer, Peers};
 use super::slab::ConnId;
 use crate::conn::{Control, End, Message};
+use crate::wire::close::CloseCode;
 use crate::wire::handshake::{Refusal, Request};
 
 /// The answer to an upgrade request that is accepted.
@@ -80,6 +81,11 @@ pub trait App: Sized {
     /// All bytes queued for this connection so far are with the kernel; `at` was read just before
     /// the call that wrote the last of them. Only if [`App::PRECISE`].
     fn flushed(&mut self, _state: &mut Self::State, _at: Instant) {}
+
+    /// With which code and reason a connection is asked to leave when the shard drains.
+    fn farewell(_state: Option<&Self::State>) -> (CloseCode, &'static str) {
+        (CloseCode::GOING_AWAY, "server is shutting down")
+    }
 
     /// The connection is gone, its id is void. Called once for each that had a state.
     fn closed(&mut self, cx: &mut Cx<'_, Self::Mail>, id: ConnId, state: Self::State, end: End);

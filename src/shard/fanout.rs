@@ -10,19 +10,35 @@ use super::net::{Net, Sent};
 use super::slab::ConnId;
 use super::slot::Slot;
 use crate::conn::{Admission, End, Shared};
+use crate::wire::close::CloseCode;
+
+/// What becomes of a member that is over its water mark.
+#[derive(Debug)]
+pub enum OnSlow<'a> {
+    /// It is closed with this code and reason.
+    Close(CloseCode, &'static str),
+    /// It is left out; its place in the run is added to these.
+    Skip(&'a mut Vec<u32>),
+}
 
 impl<N: Net, S> Core<N, S> {
     /// Sends shared frames of so many messages to a run of members, straight from where they lie,
-    /// and keeps a reference for each whose socket does not take all of them. `None` is nobody; who
-    /// is over its water mark is closed.
-    pub(super) fn publish(&mut self, to: &[Option<ConnId>], shared: &Shared, messages: u32) {
+    /// and keeps a reference for each whose socket does not take all of them. `None` is nobody.
+    pub(super) fn publish(
+        &mut self,
+        to: &[Option<ConnId>],
+        shared: &Shared,
+        messages: u32,
+        mut slow: OnSlow<'_>,
+    ) {
         let Self { slab, kit, .. } = self;
         let frames = shared.bytes();
         let (mut calls, mut bytes, mut whole) = (0, 0, 0);
-        for id in to.iter().flatten() {
+        for (place, id) in to.iter().enumerate() {
+            let Some(id) = id else { continue };
             let Some(slot) = slab.get_mut(*id) else { continue };
             if !slot.conn.is_clear() {
-                kit.owe(*id, slot, shared, 0, messages);
+                kit.owe_all(*id, slot, shared, messages, (&mut slow, place));
                 continue;
             }
             calls += 1;
@@ -45,6 +61,29 @@ impl<N: Net, S> Core<N, S> {
 }
 
 impl<N: Net> Kit<N> {
+    /// A member owes already, or is closing.
+    #[cold]
+    fn owe_all<S>(
+        &mut self,
+        id: ConnId,
+        slot: &mut Slot<N::Stream, S>,
+        shared: &Shared,
+        messages: u32,
+        (slow, place): (&mut OnSlow<'_>, usize),
+    ) {
+        match slot.conn.admit(shared.bytes().len(), &self.gear) {
+            Admission::Closed => {}
+            Admission::Slow => match slow {
+                OnSlow::Close(code, reason) => {
+                    slot.conn.close_slow(*code, reason, &mut self.gear);
+                    self.flush(id, slot, &[]);
+                }
+                OnSlow::Skip(places) => places.push(place as u32),
+            },
+            Admission::Taken => self.owe(id, slot, shared, 0, messages),
+        }
+    }
+
     /// Keeps for a member what its socket has not taken of shared frames.
     #[cold]
     fn owe<S>(
@@ -55,16 +94,10 @@ impl<N: Net> Kit<N> {
         written: usize,
         messages: u32,
     ) {
-        match slot.conn.admit(shared.bytes().len(), &mut self.gear) {
-            Admission::Closed => {}
-            Admission::Slow => self.flush(id, slot, &[]),
-            Admission::Taken => {
-                slot.conn.share(shared, written);
-                self.gear.count_sent(u64::from(messages));
-                self.watch_writable(id, slot);
-                self.after(id, slot);
-            }
-        }
+        slot.conn.share(shared, written);
+        self.gear.count_sent(u64::from(messages));
+        self.watch_writable(id, slot);
+        self.after(id, slot);
     }
 
     #[cold]

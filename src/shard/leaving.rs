@@ -39,7 +39,8 @@ impl<N: Net, A: App> Reactor<N, A> {
         for index in next..end {
             let Some(id) = self.core.slab.id_at(index) else { continue };
             if let Some(slot) = self.core.slab.get_mut(id) {
-                slot.conn.go_away(&mut self.core.kit.gear);
+                let (code, reason) = A::farewell(slot.state.as_ref());
+                slot.conn.go_away(code, reason, &mut self.core.kit.gear);
                 self.core.kit.flush(id, slot, &[]);
             }
         }

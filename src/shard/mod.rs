@@ -36,6 +36,7 @@ pub use self::{
     context::Cx,
     counters::{Counter, Counters},
     defaults::default_settings,
+    fanout::OnSlow,
     group::{Group, Launch, Spec},
     mailbox::{Command, Post},
     net::Net,

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::core::Core;
+use super::fanout::OnSlow;
 use super::net::Net;
 use super::slab::ConnId;
 use super::slot::{Hold, Holds, Slot};
@@ -70,10 +71,16 @@ impl<N: Net, S> Peers<'_, N, S> {
 
     /// Sends shared frames of so many messages to a run of members: straight from where they lie,
     /// keeping a reference only for what a socket does not take. `None` is nobody, and who is gone
-    /// or closing gets nothing; who is over its water mark is closed.
-    pub fn publish(&mut self, to: &[Option<ConnId>], shared: &Shared, messages: u32) {
+    /// or closing gets nothing.
+    pub fn publish(
+        &mut self,
+        to: &[Option<ConnId>],
+        shared: &Shared,
+        messages: u32,
+        slow: OnSlow<'_>,
+    ) {
         self.core.turn_to(ConnId::NONE);
-        self.core.publish(to, shared, messages);
+        self.core.publish(to, shared, messages, slow);
     }
 
     /// Reads from it again.

@@ -212,7 +212,7 @@ fn close_races() {
     rig.conn.sender(&mut rig.gear).close(CloseCode::NORMAL, "first");
     rig.conn.sender(&mut rig.gear).close(CloseCode::POLICY, "second");
     assert!(!rig.conn.sender(&mut rig.gear).send(Kind::Text, b"too late"));
-    rig.conn.go_away(&mut rig.gear);
+    rig.go_away();
     rig.flush(&mut 10);
     rig.turns(&naive::close(KEY, 3000, "crossing"), &mut 10);
     rig.turns(&naive::close(KEY, 3001, "again"), &mut 10);
@@ -373,7 +373,7 @@ fn slow_readers() {
     let mut taken = 0;
     for n in 0.. {
         let shared = Shared::new(Block::new(block(n), rig.gear.blocks()), rig.gear.shared());
-        match rig.conn.admit(shared.bytes().len(), &mut rig.gear) {
+        match rig.admit(shared.bytes().len()) {
             Admission::Taken => {
                 // The socket takes a part of the first and nothing after it.
                 let written = if n == 0 { 1000 } else { 0 };
@@ -392,7 +392,7 @@ fn slow_readers() {
     assert_eq!(taken, (mark + 1000) / 5004, "not before the mark");
     rig.flush(&mut 0);
     assert!(rig.conn.pending() < 4100, "what had not begun is dropped");
-    assert_eq!(rig.conn.admit(10, &mut rig.gear), Admission::Closed);
+    assert_eq!(rig.admit(10), Admission::Closed);
     rig.pay(&mut usize::MAX.clone());
     let frames = naive::parse(&rig.sent);
     assert_eq!(frames.len(), 2);
@@ -418,7 +418,7 @@ fn a_slow_member_is_cut_between_frames() {
                 rig.turns(&frame(naive::PING, b"ping"), &mut 0);
                 rig.pay(&mut later.clone());
                 let mark = rig.gear.settings.max_pending;
-                if rig.conn.admit(mark, &mut rig.gear) == Admission::Slow {
+                if rig.admit(mark) == Admission::Slow {
                     rig.flush(&mut 0);
                     rig.pay(&mut usize::MAX.clone());
                     let frames = naive::parse(&rig.sent);
@@ -438,7 +438,7 @@ fn tiny_shared_frames_are_charged_for_their_place() {
     let mut rig = server();
     let tiny = Shared::new(Block::new(&[0x82, 0][..], rig.gear.blocks()), rig.gear.shared());
     let mut queued = 0;
-    while rig.conn.admit(2, &mut rig.gear) == Admission::Taken {
+    while rig.admit(2) == Admission::Taken {
         rig.conn.share(&tiny, 0);
         queued += 1;
     }

@@ -193,17 +193,17 @@ fn an_end_without_a_close_frame_is_named_so() {
 #[test]
 fn going_away_from_every_state() {
     let mut waiting = Rig::server(settings(Side::Server));
-    waiting.conn.go_away(&mut waiting.gear);
+    waiting.go_away();
     waiting.flush(&mut usize::MAX.clone());
     assert!(waiting.sent.starts_with(b"HTTP/1.1 503 "));
 
     let mut open = Rig::open(settings(Side::Server));
-    open.conn.go_away(&mut open.gear);
+    open.go_away();
     open.flush(&mut usize::MAX.clone());
     assert!(naive::parse(&open.sent)[0].is_close(1001));
 
     let mut asking = Rig::client(settings(Side::Client));
-    asking.conn.go_away(&mut asking.gear);
+    asking.go_away();
     asking.obey();
     assert!(asking.close, "a client that has not come in just leaves");
     assert!(matches!(asking.end().0, End::Shutdown));
@@ -325,7 +325,7 @@ impl Life {
                 rig.conn.sender(&mut rig.gear).ping(b"?");
             }
             Deed::Close(code) => rig.conn.sender(&mut rig.gear).close(CloseCode(*code), "why"),
-            Deed::GoAway => rig.conn.go_away(&mut rig.gear),
+            Deed::GoAway => rig.go_away(),
             Deed::Publish(len) => publish(rig, *side, *len),
             Deed::Room(room) => rig.pay(&mut room.clone()),
             Deed::Pass(ticks) => {
@@ -349,7 +349,7 @@ fn publish(rig: &mut Rig, side: Side, len: usize) {
     let bytes =
         naive::frame(true, naive::BINARY, KEY.filter(|_| side == Side::Client), &vec![9; len]);
     let shared = Shared::new(Block::new(bytes, rig.gear.blocks()), rig.gear.shared());
-    if rig.conn.admit(shared.bytes().len(), &mut rig.gear) == Admission::Taken {
+    if rig.admit(shared.bytes().len()) == Admission::Taken {
         let written = if rig.conn.owes() { 0 } else { shared.bytes().len() / 2 };
         rig.sent.extend_from_slice(&shared.bytes()[..written]);
         rig.conn.share(&shared, written);

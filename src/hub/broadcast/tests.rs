@@ -2,20 +2,23 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use proptest::prelude::*;
 
 use super::*;
-use crate::conn::Tally;
-use crate::limits::{BLOCK, FANOUT_BACKLOG};
+use crate::conn::{Block, Tally};
+use crate::hub::letters::Letter;
+use crate::limits::{self, BLOCK, FANOUT_BACKLOG};
+use crate::shard::OnSlow;
+use crate::wire::close::CloseCode;
 
 type Got = BTreeMap<u32, Vec<[u32; 2]>>;
 
 /// Shards without sockets or threads: mailboxes of `room` mails, and what each member was handed.
 struct World {
-    shards: Vec<Broadcast<u32, Arc<Block>>>,
-    boxes: Vec<VecDeque<Mail>>,
+    shards: Vec<(Broadcast, Fanout<u32, Arc<Block>>)>,
+    boxes: Vec<VecDeque<Letter>>,
     room: usize,
     seats: HashMap<u32, (usize, Seat)>,
     got: Got,
@@ -26,7 +29,7 @@ struct World {
 }
 
 struct Port<'a> {
-    boxes: &'a mut [VecDeque<Mail>],
+    boxes: &'a mut [VecDeque<Letter>],
     room: usize,
     seats: &'a mut HashMap<u32, (usize, Seat)>,
     got: &'a mut Got,
@@ -35,11 +38,11 @@ struct Port<'a> {
 }
 
 impl Reach<u32, Arc<Block>> for Port<'_> {
-    fn mail(&mut self, to: usize, mail: Mail) -> Result<(), Mail> {
+    fn mail(&mut self, to: usize, letter: Letter) -> Result<(), Letter> {
         if self.boxes[to].len() == self.room {
-            return Err(mail);
+            return Err(letter);
         }
-        self.boxes[to].push_back(mail);
+        self.boxes[to].push_back(letter);
         Ok(())
     }
 
@@ -51,7 +54,13 @@ impl Reach<u32, Arc<Block>> for Port<'_> {
         Arc::clone(block)
     }
 
-    fn publish(&mut self, to: &[Option<u32>], block: &Arc<Block>, messages: u32) {
+    fn publish(
+        &mut self,
+        to: &[Option<u32>],
+        block: &Arc<Block>,
+        messages: u32,
+        _slow: OnSlow<'_>,
+    ) {
         for member in to.iter().flatten() {
             let got = self.got.entry(*member).or_default();
             let before = got.len();
@@ -66,13 +75,25 @@ impl Reach<u32, Arc<Block>> for Port<'_> {
         }
     }
 
-    fn moved(&mut self, member: u32, place: u32) {
+    fn moved(&mut self, member: u32, _crowd: u32, place: u32) {
         // Who is gone has left its seat before anything moves.
         self.seats.get_mut(&member).unwrap().1.move_to(place);
     }
 
     fn resume(&mut self, publisher: u32) {
         self.resumed.push(publisher);
+    }
+
+    fn say(&mut self, _to: u32, _text: &[u8]) {
+        unreachable!("a broadcast says nothing of its own")
+    }
+
+    fn close(&mut self, _whom: u32, _code: CloseCode, _reason: &str) {
+        unreachable!("nor does it close anybody")
+    }
+
+    fn owed(&mut self, _whom: u32) -> Option<usize> {
+        None
     }
 }
 
@@ -85,7 +106,8 @@ fn frame_at(bytes: &[u8]) -> Option<(usize, usize)> {
 impl World {
     fn new(shards: usize, room: usize) -> Self {
         let presence = Arc::new(Presence::new(shards));
-        let one = |shard| Broadcast::new(shard, shards, Arc::clone(&presence));
+        let one =
+            |shard| (Broadcast::new(shard, Arc::clone(&presence)), Fanout::new(shard, shards));
         Self {
             shards: (0..shards).map(one).collect(),
             boxes: (0..shards).map(|_| VecDeque::new()).collect(),
@@ -102,21 +124,23 @@ impl World {
     fn with<T>(
         &mut self,
         shard: usize,
-        then: impl FnOnce(&mut Broadcast<u32, Arc<Block>>, &mut Port<'_>) -> T,
+        then: impl FnOnce(&mut Broadcast, &mut Fanout<u32, Arc<Block>>, &mut Port<'_>) -> T,
     ) -> T {
         let Self { shards, boxes, room, seats, got, resumed, tally, .. } = self;
-        then(&mut shards[shard], &mut Port { boxes, room: *room, seats, got, resumed, tally })
+        let (hub, fanout) = &mut shards[shard];
+        then(hub, fanout, &mut Port { boxes, room: *room, seats, got, resumed, tally })
     }
 
     fn join(&mut self, id: u32, shard: usize, name: &[u8]) {
-        let mut seat = self.shards[shard].accept(name);
-        self.shards[shard].open(&mut seat, id);
+        let (hub, fanout) = &mut self.shards[shard];
+        let mut seat = hub.accept(name, fanout);
+        Broadcast::open(&mut seat, id, fanout);
         self.seats.insert(id, (shard, seat));
     }
 
     fn leave(&mut self, id: u32) {
         let (shard, seat) = self.seats.remove(&id).unwrap();
-        self.shards[shard].leave(seat, id);
+        Broadcast::leave(seat, id, &mut self.shards[shard].1);
     }
 
     /// False: the publisher is paused.
@@ -125,21 +149,29 @@ impl World {
         let mut payload = vec![0; self.payload];
         payload[..4].copy_from_slice(&id.to_be_bytes());
         payload[4..8].copy_from_slice(&number.to_be_bytes());
-        let hub = &mut self.shards[shard];
-        hub.publish(seat, Kind::Binary, &payload);
-        if hub.is_crowded() {
-            hub.pause(id);
+        let (hub, fanout) = &mut self.shards[shard];
+        hub.publish(seat, (Kind::Binary, &payload), fanout);
+        if fanout.is_crowded() {
+            fanout.pause(id);
         }
-        !hub.is_crowded()
+        !fanout.is_crowded()
     }
 
     /// Some mails, then the turn's end.
     fn turn(&mut self, shard: usize, mails: usize) -> bool {
         for _ in 0..mails {
-            let Some(mail) = self.boxes[shard].pop_front() else { break };
-            self.with(shard, |hub, port| hub.receive(mail, port));
+            let Some(letter) = self.boxes[shard].pop_front() else { break };
+            let Letter::Block(delivery) = letter else { unreachable!("nobody has rooms") };
+            self.with(shard, |hub, fanout, port| hub.receive(delivery, fanout, port));
         }
-        self.with(shard, |hub, port| hub.turn(port))
+        self.with(shard, |hub, fanout, port| {
+            fanout.send_again(port);
+            hub.send_staged(fanout, port);
+            let more = fanout.walk(port);
+            fanout.tidy(port, |crowd, _| hub.freed(crowd));
+            fanout.resume(port);
+            more || hub.is_staged()
+        })
     }
 
     fn settle(&mut self) {
@@ -147,7 +179,7 @@ impl World {
             let mut busy = false;
             for shard in 0..self.shards.len() {
                 busy |= self.turn(shard, usize::MAX);
-                busy |= self.shards[shard].held_mails > 0;
+                busy |= self.shards[shard].1.held() > 0;
             }
             if !busy && self.boxes.iter().all(VecDeque::is_empty) {
                 return;
@@ -237,8 +269,8 @@ fn run(steps: &[Step]) -> Result<(), TestCaseError> {
     world.settle();
     prop_assert_eq!(world.tally.get(), 0);
     for shard in &world.shards {
-        prop_assert_eq!((shard.paths.len(), shard.under_way.load(Relaxed)), (0, 0));
-        prop_assert_eq!((shard.staged_bytes, shard.staged.len(), shard.held_mails), (0, 0, 0));
+        prop_assert_eq!((shard.0.paths.len(), shard.0.staged.len()), (0, 0));
+        prop_assert_eq!((shard.1.crowds(), shard.1.load(), shard.1.held()), (0, 0, 0));
     }
     let names = [[b'/', 0], [b'/', 1]];
     let marked = names.iter().flat_map(|n| world.presence.shards(world.presence.bucket(n)));
@@ -327,7 +359,7 @@ fn a_lagging_path_gathers_larger_blocks() {
         assert!(world.publish(0, number));
         world.turn(0, 0);
     }
-    let walks = world.shards[0].paths.get(0).unwrap().room.walks();
+    let walks = world.shards[0].1.walks(0);
     assert!(walks <= WALKS_AHEAD + 1, "{walks} walks");
     world.settle();
     let all: Vec<[u32; 2]> = (0..50).map(|number| [0, number]).collect();
@@ -343,13 +375,13 @@ fn a_full_mailbox_pauses_the_publisher_and_loses_nothing() {
     world.turn(0, 0);
     assert!(world.publish(1, 1));
     world.turn(0, 0);
-    assert!(world.shards[0].is_waiting());
+    assert!(world.shards[0].1.is_waiting());
     assert!(!world.publish(1, 2), "the publisher pauses");
     world.turn(0, 0);
     assert!(world.resumed.is_empty());
     world.settle();
     assert_eq!((world.got(2), world.resumed.as_slice()), (&[[1, 0], [1, 1], [1, 2]][..], &[1][..]));
-    assert!(!world.shards[0].is_waiting());
+    assert!(!world.shards[0].1.is_waiting());
 }
 
 #[test]
@@ -367,7 +399,7 @@ fn a_shard_that_lags_pauses_those_who_publish_to_it() {
     let published = number as usize * BLOCK;
     assert!((FANOUT_BACKLOG / 2..=FANOUT_BACKLOG).contains(&published), "{published}");
     world.turn(0, 0);
-    assert!(world.shards[0].is_waiting() && world.resumed.is_empty());
+    assert!(world.shards[0].1.is_waiting() && world.resumed.is_empty());
     // The other shard walks: its blocks are dropped, and the publisher goes on.
     world.turn(1, usize::MAX);
     world.turn(1, 0);
@@ -397,12 +429,13 @@ fn a_newcomer_gets_no_block_from_before_the_gap() {
 #[test]
 fn who_never_passes_the_door_leaves_nothing() {
     let mut world = World::new(1, 8);
-    let seat = world.shards[0].accept(b"/a");
+    let (hub, fanout) = &mut world.shards[0];
+    let seat = hub.accept(b"/a", fanout);
     world.turn(0, 0);
-    assert_eq!(world.shards[0].paths.len(), 1);
-    world.shards[0].leave(seat, 7);
+    assert_eq!(world.shards[0].1.crowds(), 1);
+    Broadcast::leave(seat, 7, &mut world.shards[0].1);
     world.turn(0, 0);
-    assert_eq!(world.shards[0].paths.len(), 0);
+    assert_eq!(world.shards[0].1.crowds(), 0);
 }
 
 #[test]
@@ -414,7 +447,7 @@ fn a_publisher_that_leaves_at_once_is_still_heard() {
     world.leave(1);
     world.settle();
     assert_eq!(world.got(2), [[1, 1]]);
-    assert_eq!(world.shards[0].paths.len(), 0);
+    assert_eq!(world.shards[0].1.crowds(), 0);
 }
 
 #[test]
@@ -424,7 +457,7 @@ fn a_shard_that_ended_holds_up_nobody() {
     world.join(1, 0, b"/");
     world.join(2, 1, b"/");
     // Its members never leave: the shard was stopped.
-    world.shards[1].finish();
+    world.shards[1].0.finish();
     for number in 0..1000 {
         assert!(world.publish(1, number), "paused for a shard that is gone");
         world.turn(0, 0);

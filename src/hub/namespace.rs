@@ -1,0 +1,221 @@
+//! What a room's members may do and what its server keeps: options by namespace, in Centrifugo's
+//! words where it has one.
+//!
+//! The namespace of a channel is what stands before its first `:`; a channel without one is in the
+//! namespace whose name is empty. A channel of a namespace that nobody defined is unknown (102).
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::limits;
+
+/// Ends the name of a namespace in a channel.
+const BOUNDARY: char = ':';
+/// Begins a channel that takes a subscription token, whatever the namespace allows.
+const PRIVATE: char = '$';
+/// Stands before the users, separated by commas, that a channel is limited to.
+const USERS: char = '#';
+
+/// What becomes of a member that does not take its messages and is over its water mark.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Slow {
+    /// Its connection is closed with 3008.
+    #[default]
+    Close,
+    /// It is left out until it has caught up, and then gets the newest publication alone.
+    Latest,
+    /// It is out of the room and told so: `unsubscribe` with 2500, upon which clients subscribe
+    /// again and recover what they missed.
+    Drop,
+}
+
+/// What a client may do, by who it is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Allow {
+    /// Any client with a user, `allow_..._for_client`.
+    pub client: bool,
+    /// Any client without a user too, `allow_..._for_anonymous`.
+    pub anonymous: bool,
+    /// Whoever is subscribed to the channel, `allow_..._for_subscriber`.
+    pub subscriber: bool,
+}
+
+impl Allow {
+    /// Everybody.
+    pub const ALL: Self = Self { client: true, anonymous: true, subscriber: true };
+    /// Everybody with a user.
+    pub const CLIENTS: Self = Self { client: true, anonymous: false, subscriber: true };
+
+    fn lets(self, user: &str, subscribed: bool) -> bool {
+        let known = self.client && !user.is_empty();
+        known || self.anonymous && user.is_empty() || self.subscriber && subscribed
+    }
+}
+
+/// The options of one namespace.
+#[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option by its own name")]
+pub struct Namespace {
+    /// Who may subscribe without a token.
+    pub subscribe: Allow,
+    /// Who may publish.
+    pub publish: Allow,
+    /// Who may read history.
+    pub history: Allow,
+    /// Who may see presence.
+    pub presence_for: Allow,
+    /// Whether presence is kept at all.
+    pub presence: bool,
+    /// Whether members are told who joins and leaves.
+    pub join_leave: bool,
+    /// Whether a channel may name its users: `NAME#1,2`.
+    pub allow_user_limited_channels: bool,
+    /// Publications kept; 0 keeps none.
+    pub history_size: usize,
+    /// How long each is kept.
+    pub history_ttl: Duration,
+    /// How long a room that nobody is in keeps its epoch and offset.
+    pub history_meta_ttl: Duration,
+    /// Whether a member may recover what it missed. Needs a history.
+    pub force_recovery: bool,
+    /// What becomes of a slow member.
+    pub slow: Slow,
+    /// Publications that one connection may send to the namespace's rooms in a second in the mean;
+    /// 0 is any number. A second's worth may come at once.
+    pub publish_rate: u32,
+}
+
+impl Default for Namespace {
+    /// What `--token-hmac-secret` alone gives: whoever has a token may do everything.
+    fn default() -> Self {
+        Self {
+            subscribe: Allow::CLIENTS,
+            publish: Allow::CLIENTS,
+            history: Allow::CLIENTS,
+            presence_for: Allow::CLIENTS,
+            presence: true,
+            join_leave: false,
+            allow_user_limited_channels: false,
+            history_size: limits::HISTORY_SIZE,
+            history_ttl: limits::HISTORY_TTL,
+            history_meta_ttl: limits::HISTORY_META_TTL,
+            force_recovery: true,
+            slow: Slow::Close,
+            publish_rate: 0,
+        }
+    }
+}
+
+impl Namespace {
+    /// What `--rooms-open` gives: whoever comes may do everything.
+    pub fn open() -> Self {
+        let (subscribe, publish) = (Allow::ALL, Allow::ALL);
+        let (history, presence_for) = (Allow::ALL, Allow::ALL);
+        Self { subscribe, publish, history, presence_for, join_leave: true, ..Self::default() }
+    }
+
+    /// Whether a history is kept.
+    pub fn has_history(&self) -> bool {
+        self.history_size > 0 && !self.history_ttl.is_zero()
+    }
+
+    /// Whether members have a position that they may recover from.
+    pub fn is_recoverable(&self) -> bool {
+        self.has_history() && self.force_recovery
+    }
+
+    /// Whether a user may subscribe to a channel of this namespace without a token.
+    pub fn may_subscribe(&self, channel: &str, user: &str) -> bool {
+        if channel.starts_with(PRIVATE) {
+            return false;
+        }
+        if self.allow_user_limited_channels
+            && let Some((_, users)) = channel.rsplit_once(USERS)
+        {
+            return !user.is_empty() && users.split(',').any(|one| one == user);
+        }
+        self.subscribe.lets(user, false)
+    }
+
+    /// Whether a user may publish.
+    pub fn may_publish(&self, user: &str, subscribed: bool) -> bool {
+        self.publish.lets(user, subscribed)
+    }
+
+    /// Whether a user may read the history.
+    pub fn may_read_history(&self, user: &str, subscribed: bool) -> bool {
+        self.history.lets(user, subscribed)
+    }
+
+    /// Whether a user may see who is present.
+    pub fn may_see_presence(&self, user: &str, subscribed: bool) -> bool {
+        self.presence_for.lets(user, subscribed)
+    }
+}
+
+/// All namespaces by name. The one without a name has the channels without a namespace.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Namespaces(HashMap<Box<str>, Arc<Namespace>>);
+
+impl Namespaces {
+    /// Only channels without a namespace, with these options.
+    pub fn of_one(options: Namespace) -> Self {
+        Self(HashMap::from([(Box::from(""), Arc::new(options))]))
+    }
+
+    /// Adds a namespace, or replaces it.
+    pub fn set(&mut self, name: &str, options: Namespace) {
+        self.0.insert(name.into(), Arc::new(options));
+    }
+
+    /// The options of a channel; `None` if its namespace is not known.
+    pub fn of(&self, channel: &str) -> Option<&Arc<Namespace>> {
+        let channel = channel.strip_prefix(PRIVATE).unwrap_or(channel);
+        let name = channel.split_once(BOUNDARY).map_or("", |(name, _)| name);
+        self.0.get(name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_channels_namespace_is_what_stands_before_its_first_colon() {
+        let mut all = Namespaces::of_one(Namespace::default());
+        all.set("chat", Namespace { history_size: 7, ..Namespace::default() });
+        let size = |channel: &str| all.of(channel).map(|options| options.history_size);
+        assert_eq!((size("news"), size("chat:42")), (Some(100), Some(7)));
+        assert_eq!((size("$chat:42"), size("chat:a:b")), (Some(7), Some(7)));
+        assert_eq!((size("talk:42"), size(":x")), (None, Some(100)));
+    }
+
+    #[test]
+    fn who_may() {
+        let closed = Namespace::default();
+        assert!(closed.may_subscribe("news", "ann") && !closed.may_subscribe("news", ""));
+        assert!(!closed.may_subscribe("$news", "ann"), "a private channel takes a token");
+        assert!(closed.may_publish("", true), "whoever was let in may speak");
+        assert!(!closed.may_publish("", false) && !closed.may_see_presence("", false));
+        let open = Namespace::open();
+        assert!(open.may_subscribe("news", "") && open.may_read_history("", false));
+        let limited = Namespace { allow_user_limited_channels: true, ..Namespace::open() };
+        assert!(limited.may_subscribe("talk#ann,bob", "bob"));
+        assert!(!limited.may_subscribe("talk#ann,bob", "eve"));
+        assert!(!limited.may_subscribe("talk#", ""));
+        assert!(open.may_subscribe("talk#ann", "eve"), "a plain name where nobody asked for more");
+    }
+
+    #[test]
+    fn recovery_needs_a_history() {
+        assert!(Namespace::default().is_recoverable());
+        for without in [
+            Namespace { history_size: 0, ..Namespace::default() },
+            Namespace { history_ttl: Duration::ZERO, ..Namespace::default() },
+            Namespace { force_recovery: false, ..Namespace::default() },
+        ] {
+            assert!(!without.is_recoverable());
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! What the homes of rooms answer, on the shard of the client that asked.
+
+use super::client::within;
+use super::letter::{Answer, Channel, Key, Said};
+use super::{Rooms, reply};
+use crate::hub::fanout::{Fanout, Reach};
+use crate::hub::publication::Delivery;
+
+impl<I: Copy + PartialEq> Rooms<I> {
+    /// A letter from the home of a room.
+    pub(in crate::hub) fn answered<S: Clone>(
+        &mut self,
+        Answer { client: key, cost, said }: Answer,
+        fanout: &mut Fanout<I, S>,
+        reach: &mut impl Reach<I, S>,
+    ) {
+        fanout.answered(cost as usize);
+        match said {
+            Said::Reply(reply) => self.say(key, &reply),
+            Said::Published { id, deliveries } => {
+                let rate = self.settings.deliveries_per_client;
+                let now = self.clock.micros();
+                if let Some(client) = self.clients.get_mut(key) {
+                    // What was done counts, be it more than a second's worth.
+                    let begun = client.delivered.max(now);
+                    client.delivered = begun;
+                    if !within(&mut client.delivered, deliveries.into(), rate, now) {
+                        let cost = u64::from(deliveries) * 1_000_000 / u64::from(rate.max(1));
+                        client.delivered = begun + cost;
+                    }
+                    reply::empty(self.out(key), id, "publish");
+                }
+            }
+            Said::Joined { channel, place, reply } => {
+                self.joined(key, channel, place, &reply, fanout, reach);
+            }
+            Said::Refused { channel, reply } => {
+                self.say(key, &reply);
+                if let Some(crowd) = fanout.find(&channel) {
+                    fanout.release(crowd);
+                    let sub = self.clients.get_mut(key).and_then(|client| client.remove(crowd));
+                    if let Some(sub) = sub.filter(|sub| sub.leaves > 0) {
+                        reply::empty(self.out(key), sub.leaves, "unsubscribe");
+                    }
+                }
+            }
+        }
+    }
+
+    /// A home has let a client in.
+    fn joined<S: Clone>(
+        &mut self,
+        key: Key,
+        channel: Channel,
+        at_home: u32,
+        reply: &[u8],
+        fanout: &mut Fanout<I, S>,
+        reach: &mut impl Reach<I, S>,
+    ) {
+        let Some(crowd) = fanout.find(&channel) else { return };
+        let client = self.clients.get_mut(key);
+        let conn = client.and_then(|client| client.sub(crowd).is_some().then_some(client.conn)?);
+        let Some(conn) = conn else {
+            // It is gone.
+            fanout.release(crowd);
+            return self.left(channel, at_home, fanout, reach);
+        };
+        let place = fanout.join(crowd, conn);
+        let mut leaves = 0;
+        if let Some(sub) = self.clients.get_mut(key).and_then(|client| client.sub(crowd)) {
+            (sub.place, sub.at_home) = (place, at_home);
+            leaves = std::mem::take(&mut sub.leaves);
+        }
+        self.say(key, reply);
+        if leaves > 0 {
+            let sub = self.clients.get_mut(key).and_then(|client| client.remove(crowd));
+            if let Some(sub) = sub {
+                self.leave(Some(conn), &sub, fanout, reach);
+            }
+            reply::empty(self.out(key), leaves, "unsubscribe");
+        }
+    }
+
+    /// A block for members here.
+    pub(in crate::hub) fn receive<S: Clone>(
+        Delivery { publication, .. }: Delivery,
+        fanout: &mut Fanout<I, S>,
+        reach: &mut impl Reach<I, S>,
+    ) {
+        if let Some(crowd) = fanout.find(&publication.name) {
+            fanout.start(crowd, publication, reach);
+        }
+    }
+}

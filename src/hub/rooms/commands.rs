@@ -1,0 +1,458 @@
+//! What clients ask for, carried out on their own shard as far as that goes.
+
+use std::sync::Arc;
+
+use super::client::{Client, Phase, Sub, within};
+use super::clock::{Clock, Moment};
+use super::identity::Identity;
+use super::letter::{Ask, Join, Key, Position, Ticket, What, room_name};
+use super::reply::{self, Bye, Fault, Out};
+use super::{Rooms, letter};
+use crate::hub::command::{self, Command};
+use crate::hub::fanout::{Fanout, Reach, Service};
+use crate::hub::namespace::Namespace;
+use crate::limits;
+
+/// Why a command is not carried out.
+enum Refusal {
+    Fault(Fault),
+    Bye(Bye),
+}
+
+impl From<Fault> for Refusal {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
+    }
+}
+
+impl From<Bye> for Refusal {
+    fn from(bye: Bye) -> Self {
+        Self::Bye(bye)
+    }
+}
+
+/// The flag of a subscribe command that rather wants an error than a gap.
+const REJECT_UNRECOVERED: u64 = 2;
+
+/// What a letter costs beside its data, in bytes.
+const LETTER: usize = 256;
+
+impl<I: Copy + PartialEq> Rooms<I> {
+    /// Carries out a slice of what is in the inbox.
+    pub(super) fn carry_out<S: Clone>(
+        &mut self,
+        fanout: &mut Fanout<I, S>,
+        reach: &mut impl Reach<I, S>,
+    ) {
+        let Some(mut parser) = self.parser.take() else { return };
+        let commands = std::mem::take(&mut self.commands);
+        let mut at = 0;
+        while at < limits::COMMAND_BYTES_PER_TURN
+            && let Some((key, len)) = self.inbox.pop_front()
+        {
+            let message = &commands[at..at + len];
+            at += len;
+            let outcome = parser.message(message, |command| {
+                self.command(key, command, fanout, reach);
+            });
+            if outcome.is_err() {
+                self.close(key, Bye::BAD_REQUEST, reach);
+            }
+        }
+        self.parser = Some(parser);
+        self.commands = commands;
+        self.commands.drain(..at);
+        if self.commands.is_empty() && self.commands.capacity() > limits::COMMAND_BYTES_PER_TURN {
+            self.commands = Vec::new();
+        }
+    }
+
+    fn command<S: Clone>(
+        &mut self,
+        key: Key,
+        command: Command<'_>,
+        fanout: &mut Fanout<I, S>,
+        reach: &mut impl Reach<I, S>,
+    ) {
+        let Some(client) = self.clients.get_mut(key) else { return };
+        // After our close frame what it asks for is nobody's.
+        if client.conn.is_none_or(|conn| reach.owed(conn).is_none()) {
+            return;
+        }
+        let outcome = match (&client.phase, command.ask) {
+            (Phase::Silent, command::Ask::Connect(ask)) => self.connect(key, command.id, ask),
+            // Everything else comes after that, and nothing after a refusal.
+            (Phase::Silent | Phase::Refused, _) => Err(Bye::BAD_REQUEST.into()),
+            (Phase::In(who), ask) => {
+                let who = Arc::clone(who);
+                self.ask_of(key, (command.id, &who), ask, fanout, reach)
+            }
+        };
+        match outcome {
+            Ok(()) => {}
+            Err(Refusal::Fault(fault)) => self.fault(key, command.id, fault),
+            Err(Refusal::Bye(bye)) => self.close(key, bye, reach),
+        }
+    }
+
+    fn ask_of<S: Clone>(
+        &mut self,
+        key: Key,
+        by: (u32, &Arc<Identity>),
+        ask: command::Ask<'_>,
+        fanout: &mut Fanout<I, S>,
+        reach: &mut impl Reach<I, S>,
+    ) -> Result<(), Refusal> {
+        use command::Ask as Asked;
+        let id = by.0;
+        match ask {
+            Asked::Pong => return self.pong(key).map_err(Refusal::Bye),
+            Asked::Connect(_) | Asked::Nothing => return Err(Bye::BAD_REQUEST.into()),
+            Asked::Subscribe(ask) => return self.subscribe(key, by, ask, fanout, reach),
+            Asked::Unsubscribe(channel) => {
+                return self.unsubscribe(key, id, channel, fanout, reach);
+            }
+            Asked::Publish(channel, data) => {
+                return self.publish(key, by, (channel, data), fanout, reach);
+            }
+            Asked::Presence(channel) => {
+                self.may_see_presence(key, by.1, channel, fanout)?;
+                self.ask_home(key, id, channel, What::Presence, fanout, reach);
+            }
+            Asked::PresenceStats(channel) => {
+                self.may_see_presence(key, by.1, channel, fanout)?;
+                self.ask_home(key, id, channel, What::PresenceStats, fanout, reach);
+            }
+            Asked::History(ask) => return self.history(key, by, ask, fanout, reach),
+            Asked::Refresh(token) => return self.refresh(key, by, token),
+            Asked::SubRefresh(channel, token) => {
+                return self.sub_refresh(key, by, (channel, token), fanout);
+            }
+            Asked::Ping => reply::empty(self.out(key), id, "ping"),
+            Asked::Rpc | Asked::Unknown => return Err(Fault::NO_METHOD.into()),
+            // There is nobody to take it, and nothing to answer.
+            Asked::Send => {}
+        }
+        Ok(())
+    }
+
+    // Who comes.
+
+    fn connect(&mut self, key: Key, id: u32, ask: command::Connect<'_>) -> Result<(), Refusal> {
+        if !ask.token.is_empty() || !self.settings.open {
+            return Err(Bye::INVALID_TOKEN.into());
+        }
+        let who = Arc::new(Identity::new(self.random(), Box::from(""), None));
+        self.let_in(key, id, who, None);
+        Ok(())
+    }
+
+    /// Lets a client in whose token is good for so many seconds.
+    fn let_in(&mut self, key: Key, id: u32, who: Arc<Identity>, ttl: Option<u32>) {
+        let settings = Arc::clone(&self.settings);
+        let until = ttl.map_or(Moment::NEVER, |ttl| self.until(ttl));
+        let now = self.clock.now();
+        let Some(client) = self.clients.get_mut(key) else { return };
+        client.phase = Phase::In(Arc::clone(&who));
+        client.until = until;
+        if let Some(interval) = settings.ping_interval {
+            // Those who come together are not pinged together: the first ping is due after half of
+            // the interval or more.
+            let spread = interval / 2 * (key.index % 64) / 64;
+            client.ping_at = now.plus(interval / 2 + spread);
+        }
+        let next = client.next();
+        self.wheel.arm(key.index, next.tick());
+        reply::result(self.out(key), id, "connect", |fields| {
+            let out = fields.key("client");
+            out.push(b'"');
+            who.write_id(out);
+            out.push(b'"');
+            fields.text("version", concat!("plimsoll ", env!("CARGO_PKG_VERSION")));
+            fields.ttl(ttl);
+            if let Some(interval) = settings.ping_interval {
+                fields.number("ping", interval.as_secs().max(1));
+                fields.flag("pong", true);
+            }
+        });
+    }
+
+    /// When a token of so many seconds ends, with the grace that there is.
+    fn until(&self, ttl: u32) -> Moment {
+        let ttl = std::time::Duration::from_secs(ttl.into());
+        self.clock.now().plus(ttl + self.settings.expired_close_delay)
+    }
+
+    fn pong(&mut self, key: Key) -> Result<(), Bye> {
+        let client = self.clients.get_mut(key).filter(|client| client.pong_by != Moment::NEVER);
+        let client = client.ok_or(Bye::BAD_REQUEST)?;
+        client.pong_by = Moment::NEVER;
+        Ok(())
+    }
+
+    fn refresh(
+        &mut self,
+        _key: Key,
+        _by: (u32, &Arc<Identity>),
+        token: &str,
+    ) -> Result<(), Refusal> {
+        if token.is_empty() {
+            return Err(Bye::BAD_REQUEST.into());
+        }
+        Err(Fault::NOT_AVAILABLE.into())
+    }
+
+    fn sub_refresh<S: Clone>(
+        &mut self,
+        key: Key,
+        _by: (u32, &Arc<Identity>),
+        (channel, _token): (&str, &str),
+        fanout: &Fanout<I, S>,
+    ) -> Result<(), Refusal> {
+        if channel.is_empty() {
+            return Err(Bye::BAD_REQUEST.into());
+        }
+        if !self.is_member(key, channel, fanout) {
+            return Err(Fault::DENIED.into());
+        }
+        Err(Fault::NOT_AVAILABLE.into())
+    }
+
+    // Members.
+
+    /// The crowd of a channel here, if there is one.
+    fn crowd<S: Clone>(&mut self, channel: &str, fanout: &Fanout<I, S>) -> Option<u32> {
+        room_name(channel, &mut self.name);
+        fanout.find(&self.name)
+    }
+
+    /// Whether a client is subscribed.
+    fn is_member<S: Clone>(&mut self, key: Key, channel: &str, fanout: &Fanout<I, S>) -> bool {
+        let Some(crowd) = self.crowd(channel, fanout) else { return false };
+        self.clients
+            .get_mut(key)
+            .and_then(|client| client.sub(crowd))
+            .is_some_and(|sub| sub.is_in())
+    }
+
+    /// A channel's options.
+    fn options(&self, channel: &str) -> Result<Arc<Namespace>, Refusal> {
+        if channel.is_empty() {
+            return Err(Bye::BAD_REQUEST.into());
+        }
+        if channel.len() > limits::MAX_CHANNEL {
+            return Err(Fault::BAD_REQUEST.into());
+        }
+        Ok(self.settings.namespaces.of(channel).map(Arc::clone).ok_or(Fault::UNKNOWN_CHANNEL)?)
+    }
+
+    fn subscribe<S: Clone>(
+        &mut self,
+        key: Key,
+        (id, who): (u32, &Arc<Identity>),
+        ask: command::Subscribe<'_>,
+        fanout: &mut Fanout<I, S>,
+        reach: &mut impl Reach<I, S>,
+    ) -> Result<(), Refusal> {
+        let options = self.options(ask.channel)?;
+        if ask.kind != 0 {
+            return Err(Fault::NOT_AVAILABLE.into());
+        }
+        let most = self.settings.channels_per_client;
+        let crowd = self.crowd(ask.channel, fanout);
+        let Some(client) = self.clients.get_mut(key) else { return Ok(()) };
+        if crowd.is_some_and(|crowd| client.sub(crowd).is_some()) {
+            return Err(Fault::SUBSCRIBED.into());
+        }
+        if client.subs.len() >= most {
+            return Err(Fault::LIMIT.into());
+        }
+        if !ask.token.is_empty() || !options.may_subscribe(ask.channel, &who.user) {
+            return Err(Fault::DENIED.into());
+        }
+        let join = Join {
+            who: Arc::clone(who),
+            info: None,
+            recover: ask.recover.then(|| Position { offset: ask.offset, epoch: ask.epoch.into() }),
+            or_nothing: ask.flags & REJECT_UNRECOVERED != 0,
+            ttl: None,
+        };
+        self.join(key, id, (ask.channel, &options), join, fanout, reach);
+        Ok(())
+    }
+
+    /// Asks a room's home to let a client in.
+    fn join<S: Clone>(
+        &mut self,
+        key: Key,
+        id: u32,
+        (channel, options): (&str, &Namespace),
+        join: Join,
+        fanout: &mut Fanout<I, S>,
+        reach: &mut impl Reach<I, S>,
+    ) {
+        let expires = join.ttl.map_or(Moment::NEVER, |ttl| self.until(ttl));
+        let crowd = self.crowd(channel, fanout).unwrap_or_else(|| {
+            fanout.make(Arc::from(self.name.as_slice()), Service::Room(options.slow))
+        });
+        fanout.hold(crowd);
+        let place = Fanout::<I, S>::NOWHERE;
+        let sub = Sub { crowd, place, at_home: Sub::ASKED, expires, leaves: 0 };
+        if let Some(client) = self.clients.get_mut(key) {
+            client.add(sub);
+            let next = client.next();
+            self.wheel.arm(key.index, next.tick());
+        }
+        self.ask_home(key, id, channel, What::Join(join), fanout, reach);
+    }
+
+    fn unsubscribe<S: Clone>(
+        &mut self,
+        key: Key,
+        id: u32,
+        channel: &str,
+        fanout: &mut Fanout<I, S>,
+        reach: &mut impl Reach<I, S>,
+    ) -> Result<(), Refusal> {
+        if channel.is_empty() {
+            return Err(Bye::BAD_REQUEST.into());
+        }
+        let crowd = self.crowd(channel, fanout);
+        let Some(client) = self.clients.get_mut(key) else { return Ok(()) };
+        let conn = client.conn;
+        if let Some(crowd) = crowd
+            && let Some(sub) = client.sub(crowd)
+        {
+            if !sub.is_in() && sub.leaves == 0 {
+                // When the home has answered: replies come in the order of their commands.
+                sub.leaves = id;
+                return Ok(());
+            }
+            if sub.is_in()
+                && let Some(sub) = client.remove(crowd)
+            {
+                self.leave(conn, &sub, fanout, reach);
+            }
+        }
+        reply::empty(self.out(key), id, "unsubscribe");
+        Ok(())
+    }
+
+    /// Ends a subscription that its client did not end, and tells it.
+    pub(super) fn put_out<S: Clone>(
+        &mut self,
+        key: Key,
+        crowd: u32,
+        why: Out,
+        fanout: &mut Fanout<I, S>,
+        reach: &mut impl Reach<I, S>,
+    ) {
+        let Some(name) = fanout.name(crowd) else { return };
+        let Some(client) = self.clients.get_mut(key) else { return };
+        let conn = client.conn;
+        let Some(sub) = client.remove(crowd) else { return };
+        self.leave(conn, &sub, fanout, reach);
+        reply::unsubscribed(self.out(key), letter::channel_of(&name), why);
+    }
+
+    // What is asked of a room.
+
+    fn publish<S: Clone>(
+        &mut self,
+        key: Key,
+        (id, who): (u32, &Arc<Identity>),
+        (channel, data): (&str, Option<&[u8]>),
+        fanout: &mut Fanout<I, S>,
+        reach: &mut impl Reach<I, S>,
+    ) -> Result<(), Refusal> {
+        let options = self.options(channel)?;
+        let subscribed = self.is_member(key, channel, fanout);
+        if !options.may_publish(&who.user, subscribed) {
+            return Err(Fault::DENIED.into());
+        }
+        let data = data.ok_or(Fault::BAD_REQUEST)?;
+        let now = self.clock.micros();
+        let deliveries = self.settings.deliveries_per_client;
+        let Some(client) = self.clients.get_mut(key) else { return Ok(()) };
+        if !within(&mut client.delivered, 0, deliveries, now)
+            || !within(&mut client.published, 1, options.publish_rate, now)
+        {
+            return Err(Fault::TOO_MANY.into());
+        }
+        let what = What::Publish { data: data.into(), by: Arc::clone(who) };
+        self.ask_home(key, id, channel, what, fanout, reach);
+        Ok(())
+    }
+
+    fn may_see_presence<S: Clone>(
+        &mut self,
+        key: Key,
+        who: &Identity,
+        channel: &str,
+        fanout: &Fanout<I, S>,
+    ) -> Result<(), Refusal> {
+        let options = self.options(channel)?;
+        let subscribed = self.is_member(key, channel, fanout);
+        if !options.may_see_presence(&who.user, subscribed) {
+            return Err(Fault::DENIED.into());
+        }
+        if !options.presence {
+            return Err(Fault::NOT_AVAILABLE.into());
+        }
+        Ok(())
+    }
+
+    fn history<S: Clone>(
+        &mut self,
+        key: Key,
+        (id, who): (u32, &Arc<Identity>),
+        ask: command::History<'_>,
+        fanout: &mut Fanout<I, S>,
+        reach: &mut impl Reach<I, S>,
+    ) -> Result<(), Refusal> {
+        let options = self.options(ask.channel)?;
+        let subscribed = self.is_member(key, ask.channel, fanout);
+        if !options.may_read_history(&who.user, subscribed) {
+            return Err(Fault::DENIED.into());
+        }
+        if !options.has_history() {
+            return Err(Fault::NOT_AVAILABLE.into());
+        }
+        let since = ask.since.map(|(offset, epoch)| Position { offset, epoch: epoch.into() });
+        let what = What::History { limit: ask.limit, since, reverse: ask.reverse };
+        self.ask_home(key, id, ask.channel, what, fanout, reach);
+        Ok(())
+    }
+
+    /// Asks a room's home, and counts the letter until its answer is here.
+    fn ask_home<S: Clone>(
+        &mut self,
+        client: Key,
+        id: u32,
+        channel: &str,
+        what: What,
+        fanout: &mut Fanout<I, S>,
+        reach: &mut impl Reach<I, S>,
+    ) {
+        let data = if let What::Publish { data, .. } = &what { data.len() } else { 0 };
+        let cost = (LETTER + data) as u32;
+        fanout.asked(cost as usize);
+        let from = Ticket { shard: self.shard, client, id, cost };
+        let channel = match self.crowd(channel, fanout).and_then(|crowd| fanout.name(crowd)) {
+            Some(name) => name,
+            None => Arc::from(self.name.as_slice()),
+        };
+        self.ask(Ask { from, channel, what }, fanout, reach);
+    }
+
+    /// Seconds from now to a time of a token, as it is told to clients.
+    #[expect(dead_code, reason = "tokens")]
+    fn ttl(expires: u64) -> u32 {
+        u32::try_from(expires.saturating_sub(Clock::unix())).unwrap_or(u32::MAX)
+    }
+
+    #[expect(dead_code, reason = "tokens")]
+    fn client(&mut self, key: Key) -> Option<&mut Client<I>> {
+        self.clients.get_mut(key)
+    }
+}

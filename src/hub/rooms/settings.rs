@@ -1,0 +1,44 @@
+//! What the operator decides about rooms.
+
+use std::time::Duration;
+
+use crate::hub::namespace::Namespaces;
+use crate::limits;
+
+/// Rooms as the operator wants them.
+#[derive(Clone, Debug)]
+pub struct RoomsSettings {
+    /// Whether a client without a token is let in, as nobody in particular.
+    pub open: bool,
+    /// What may be done in which channel.
+    pub namespaces: Namespaces,
+    /// From one application ping to the next; `None` sends none.
+    pub ping_interval: Option<Duration>,
+    /// From an application ping to its pong.
+    pub pong_timeout: Duration,
+    /// From an open connection to its connect command.
+    pub connect_timeout: Duration,
+    /// From the end of a token's time to the close.
+    pub expired_close_delay: Duration,
+    /// Channels that one connection may be subscribed to.
+    pub channels_per_client: usize,
+    /// Deliveries that one connection may cause in a second in the mean; 0 is any number.
+    pub deliveries_per_client: u32,
+}
+
+impl RoomsSettings {
+    /// With these namespaces, and everything else as [`limits`] has it. Nobody comes in without a
+    /// token.
+    pub fn new(namespaces: Namespaces) -> Self {
+        Self {
+            open: false,
+            namespaces,
+            ping_interval: Some(limits::PING_INTERVAL),
+            pong_timeout: limits::PONG_TIMEOUT,
+            connect_timeout: limits::CONNECT_TIMEOUT,
+            expired_close_delay: limits::EXPIRED_CLOSE_DELAY,
+            channels_per_client: limits::CHANNELS_PER_CLIENT,
+            deliveries_per_client: limits::DELIVERIES_PER_CLIENT,
+        }
+    }
+}

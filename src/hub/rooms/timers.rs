@@ -1,0 +1,82 @@
+//! What clients of rooms owe by the clock: a connect command, a pong, a fresh token.
+//!
+//! One byte of a wheel for each client (`shard::wheel`), as connections have for theirs: a client
+//! whose byte fires is looked at, and says when to look again.
+
+use super::Rooms;
+use super::client::Phase;
+use super::clock::Moment;
+use super::letter::Key;
+use super::reply::{self, Bye, Out};
+use crate::hub::fanout::{Fanout, Reach};
+
+/// Clients that are looked at in one turn: a crowd that came at once does not hold up the others.
+const LOOKS_PER_TURN: usize = 256;
+
+impl<I: Copy + PartialEq> Rooms<I> {
+    /// Looks at who is due. True: some are left over.
+    pub(super) fn timers<S: Clone>(
+        &mut self,
+        fanout: &mut Fanout<I, S>,
+        reach: &mut impl Reach<I, S>,
+    ) -> bool {
+        let now = self.clock.now();
+        if self.wheel.next() <= now.tick() {
+            self.wheel.expire(now.tick(), &mut self.due);
+            self.look_after();
+        }
+        for _ in 0..LOOKS_PER_TURN {
+            let Some(index) = self.due.pop() else { return false };
+            if let Some(key) = self.clients.id_at(index as usize) {
+                self.look_at(key, now, fanout, reach);
+            }
+        }
+        !self.due.is_empty()
+    }
+
+    fn look_at<S: Clone>(
+        &mut self,
+        key: Key,
+        now: Moment,
+        fanout: &mut Fanout<I, S>,
+        reach: &mut impl Reach<I, S>,
+    ) {
+        let settings = std::sync::Arc::clone(&self.settings);
+        let Some(client) = self.clients.get_mut(key) else { return };
+        if client.until <= now || client.pong_by <= now {
+            let why = match (&client.phase, client.pong_by <= now) {
+                (Phase::In(_), true) => Bye::NO_PONG,
+                (Phase::In(_), false) => Bye::EXPIRED,
+                (Phase::Silent | Phase::Refused, _) => Bye::STALE,
+            };
+            client.until = Moment::NEVER;
+            client.pong_by = Moment::NEVER;
+            client.ping_at = Moment::NEVER;
+            return self.close(key, why, reach);
+        }
+        let mut pings = false;
+        if client.ping_at <= now
+            && let Some(interval) = settings.ping_interval
+        {
+            client.ping_at = now.plus(interval);
+            client.pong_by = now.plus(settings.pong_timeout);
+            pings = true;
+        }
+        let ended: Vec<u32> = client
+            .subs
+            .iter()
+            .filter(|sub| sub.expires <= now && sub.is_in())
+            .map(|sub| sub.crowd)
+            .collect();
+        if pings {
+            reply::ping(self.out(key));
+        }
+        for crowd in ended {
+            self.put_out(key, crowd, Out::EXPIRED, fanout, reach);
+        }
+        if let Some(client) = self.clients.get_mut(key) {
+            let next = client.next();
+            self.wheel.arm(key.index, next.tick());
+        }
+    }
+}
