@@ -20,6 +20,7 @@ mod behind;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::time::Instant;
 
 use super::letters::{Letter, Letters};
 use super::namespace::Slow;
@@ -27,6 +28,7 @@ use super::presence::Generation;
 use super::publication::{Delivery, Publication, cost};
 use super::registry::Registry;
 use super::room::Room;
+use super::rooms::{Bye, Key, channel_of};
 use crate::conn::Block;
 use crate::limits;
 use crate::shard::OnSlow;
@@ -56,6 +58,10 @@ pub(super) trait Reach<I, S> {
     fn close(&mut self, whom: I, code: CloseCode, reason: &str);
     /// Bytes that a connection has not taken yet; `None` if it is gone or closing.
     fn owed(&mut self, whom: I) -> Option<usize>;
+    /// The client of rooms that a connection is.
+    fn client(&mut self, whom: I) -> Option<Key>;
+    /// What [`Reach::moved`] told clients of rooms since the last call, for their service to note.
+    fn moves(&mut self) -> Vec<(Key, u32, u32)>;
 }
 
 /// Whose crowd it is, which says what becomes of a slow member.
@@ -111,6 +117,8 @@ pub(super) struct Fanout<I, S> {
     left: Vec<u32>,
     /// Crowds with members that are behind.
     behind: Vec<u32>,
+    /// When these are looked at again.
+    look: Option<Instant>,
     /// Members that a block left out for good, with their crowds; for their service to tell them.
     pub(super) dropped: Vec<(u32, I)>,
     /// Places in a run that a block left out.
@@ -139,6 +147,7 @@ impl<I: Copy + PartialEq, S: Clone> Fanout<I, S> {
             walking: VecDeque::new(),
             left: Vec::new(),
             behind: Vec::new(),
+            look: None,
             dropped: Vec::new(),
             skipped: Vec::new(),
             letters: Letters::new(shards),
@@ -227,6 +236,15 @@ impl<I: Copy + PartialEq, S: Clone> Fanout<I, S> {
         self.crowds.get(number).map_or(0, |crowd| crowd.room.walks())
     }
 
+    /// Channels of rooms that have members here and that are wanted, and how many members.
+    pub(super) fn rooms(&self, wanted: impl Fn(&[u8]) -> bool) -> Vec<(Box<str>, u64)> {
+        let rooms = self.crowds.iter().filter(|crowd| {
+            crowd.service != Service::Broadcast && crowd.room.len() > 0 && wanted(&crowd.name)
+        });
+        let name = |crowd: &Crowd<I, S>| channel_of(&crowd.name).into();
+        rooms.map(|crowd| (name(crowd), crowd.room.len() as u64)).collect()
+    }
+
     /// Crowds there are.
     #[cfg(test)]
     pub(super) fn crowds(&self) -> usize {
@@ -269,9 +287,9 @@ impl<I: Copy + PartialEq, S: Clone> Fanout<I, S> {
         self.letters.held() > 0 || !self.paused.is_empty() || !self.left.is_empty()
     }
 
-    /// Whether members are behind, so that somebody must look when they have caught up.
-    pub(super) fn is_behind(&self) -> bool {
-        !self.behind.is_empty()
+    /// When members that are behind are looked at again.
+    pub(super) fn next_look(&self) -> Option<Instant> {
+        self.look.filter(|_| !self.behind.is_empty())
     }
 
     /// Resumes who was paused, once there is room again.
@@ -432,7 +450,7 @@ fn deliver<I: Copy + PartialEq, S: Clone>(
     let places = crowd.room.slice(most, |to, load| {
         let slow = match service {
             Service::Broadcast => OnSlow::Close(CloseCode::POLICY, "too slow"),
-            Service::Room(Slow::Close) => OnSlow::Close(CloseCode(3008), "slow"),
+            Service::Room(Slow::Close) => OnSlow::Close(Bye::SLOW.0, Bye::SLOW.1),
             Service::Room(Slow::Latest | Slow::Drop) => OnSlow::Skip(skipped),
         };
         reach.publish(to, &load.shared, load.publication.messages, slow);

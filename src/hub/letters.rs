@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 
 use super::publication::Delivery;
 use super::rooms::{Answer, Ask};
+use crate::calls::Call;
 
 /// What hubs send each other.
 #[derive(Debug)]
@@ -15,6 +16,8 @@ pub(super) enum Letter {
     Ask(Box<Ask>),
     /// From the home of a room, to a member's shard.
     Answer(Box<Answer>),
+    /// From the admin plane.
+    Call(Call),
 }
 
 /// What full mailboxes did not take.

@@ -37,6 +37,8 @@ use presence::Presence;
 pub use rooms::RoomsSettings;
 use rooms::{Bye, Key, Rooms};
 
+use crate::auth;
+use crate::calls::{Call, Denied};
 use crate::conn::{Block, End, Kind, Message, Shared};
 use crate::limits;
 use crate::shard::{App, ConnId, Cx, Net, OnSlow, Peer, Peers, Welcome};
@@ -52,7 +54,7 @@ pub struct Common {
     presence: Arc<Presence>,
     allow_origin: Vec<String>,
     subprotocols: Vec<String>,
-    rooms: Option<rooms::Shared>,
+    rooms: Option<Arc<RoomsSettings>>,
 }
 
 impl Common {
@@ -65,7 +67,7 @@ impl Common {
         rooms: Option<RoomsSettings>,
     ) -> Self {
         let presence = Arc::new(Presence::new(shards));
-        Self { presence, allow_origin, subprotocols, rooms: rooms.map(rooms::Shared::new) }
+        Self { presence, allow_origin, subprotocols, rooms: rooms.map(Arc::new) }
     }
 }
 
@@ -86,6 +88,12 @@ const _: () = assert!(size_of::<State>() <= 16, "100,000 of them are 1.6 MB");
 #[derive(Debug)]
 pub struct Mail(Letter);
 
+impl From<Call> for Mail {
+    fn from(call: Call) -> Self {
+        Self(Letter::Call(call))
+    }
+}
+
 /// Called when a hub's shard ends; true if it panicked.
 pub type OnEnd = Box<dyn FnMut(bool)>;
 
@@ -97,8 +105,6 @@ pub struct Hub {
     rooms: Option<Box<Rooms<ConnId>>>,
     /// When mails that found a full mailbox are tried again.
     retry: Option<Instant>,
-    /// When members that are behind are looked at again.
-    catch_up: Option<Instant>,
     on_end: OnEnd,
 }
 
@@ -113,10 +119,10 @@ impl Hub {
         on_end: OnEnd,
     ) -> Self {
         let broadcast = Broadcast::new(shard, Arc::clone(&common.presence));
-        let rooms = common.rooms.as_ref();
-        let rooms = rooms.map(|shared| Box::new(Rooms::new(shard, shards, shared, now)));
+        let settings = common.rooms.clone();
+        let rooms = settings.map(|settings| Box::new(Rooms::new(shard, shards, settings, now)));
         let fanout = Fanout::new(shard, shards);
-        Self { common, fanout, broadcast, rooms, retry: None, catch_up: None, on_end }
+        Self { common, fanout, broadcast, rooms, retry: None, on_end }
     }
 
     /// A message that is not an echo. Apart from that, which is short enough to stand in the loop.
@@ -150,43 +156,36 @@ impl Hub {
     fn is_crowded(&self) -> bool {
         self.fanout.is_crowded() || self.rooms.as_ref().is_some_and(|rooms| rooms.is_crowded())
     }
+}
 
-    /// What both services gathered goes out, in slices. True: some is left over.
-    fn fan_out<N: Net>(&mut self, shard: &mut Shard<'_, '_, '_, N>) -> bool {
-        let Self { fanout, broadcast, rooms, .. } = self;
-        fanout.send_again(shard);
-        broadcast.send_staged(fanout, shard);
-        let mut more = false;
-        if let Some(rooms) = rooms {
-            more |= rooms.turn(shard.cx.now(), fanout, shard);
-        }
-        more |= fanout.walk(shard);
-        if fanout.is_behind() && self.catch_up.is_none_or(|at| at <= shard.cx.now()) {
-            self.catch_up = Some(shard.cx.now() + limits::BEHIND_RETRY);
-            fanout.catch_up(limits::CAUGHT_UP, shard);
-        }
-        if let Some(rooms) = rooms {
-            shard.moved(rooms);
-            let dropped = std::mem::take(&mut fanout.dropped);
-            let dropped: Vec<(Key, u32)> = dropped
-                .into_iter()
-                .filter_map(|(crowd, conn)| Some((shard.key_of(conn)?, crowd)))
-                .collect();
-            rooms.after_walks(&dropped, fanout, shard);
-        }
-        fanout.tidy(shard, |crowd, service| {
-            if service == fanout::Service::Broadcast {
-                broadcast.freed(crowd);
-            }
-        });
-        if let Some(rooms) = rooms {
-            shard.moved(rooms);
-        }
-        if rooms.as_ref().is_none_or(|rooms| !rooms.is_crowded()) {
-            fanout.resume(shard);
-        }
-        more || broadcast.is_staged()
+/// What both services gathered goes out, in slices. True: some is left over.
+fn fan_out<I: Copy + PartialEq, S: Clone>(
+    fanout: &mut Fanout<I, S>,
+    broadcast: &mut Broadcast,
+    mut rooms: Option<&mut Rooms<I>>,
+    now: Instant,
+    reach: &mut impl Reach<I, S>,
+) -> bool {
+    fanout.send_again(reach);
+    broadcast.send_staged(fanout, reach);
+    let mut more = rooms.as_mut().is_some_and(|rooms| rooms.turn(now, fanout, reach));
+    more |= fanout.walk(reach);
+    fanout.catch_up(now, limits::CAUGHT_UP, reach);
+    if let Some(rooms) = &mut rooms {
+        rooms.after_walks(fanout, reach);
     }
+    fanout.tidy(reach, |crowd, service| {
+        if service == fanout::Service::Broadcast {
+            broadcast.freed(crowd);
+        }
+    });
+    if let Some(rooms) = &mut rooms {
+        rooms.note_moves(reach);
+    }
+    if rooms.is_none_or(|rooms| !rooms.is_crowded()) {
+        fanout.resume(reach);
+    }
+    more || broadcast.is_staged()
 }
 
 impl fmt::Debug for Hub {
@@ -251,8 +250,16 @@ impl App for Hub {
             }
             Route::Rooms => {
                 let rooms = self.rooms.as_mut().ok_or_else(not_found)?;
-                protocol = offered(ROOMS_PROTOCOL).then(|| ROOMS_PROTOCOL.to_owned()).or(protocol);
-                Service::Rooms(rooms.accept())
+                let own = [ROOMS_PROTOCOL, auth::BEARER].into_iter().find(|own| offered(own));
+                protocol = own.map(str::to_owned).or(protocol);
+                let head = auth::Head {
+                    authorization: request.header("Authorization"),
+                    cookie: request.header("Cookie"),
+                    protocols: request.protocols(),
+                };
+                let settings = self.common.rooms.as_ref();
+                let cookie = settings.and_then(|settings| settings.token_cookie.as_deref());
+                Service::Rooms(rooms.accept(auth::offered(head, cookie)))
             }
         };
         Ok(Welcome { state: State(service), protocol })
@@ -319,6 +326,8 @@ impl App for Hub {
             (Letter::Block(delivery), _) => Rooms::<ConnId>::receive(delivery, fanout, shard),
             (Letter::Ask(ask), Some(rooms)) => rooms.asked(*ask, fanout, shard),
             (Letter::Answer(answer), Some(rooms)) => rooms.answered(*answer, fanout, shard),
+            (Letter::Call(call), Some(rooms)) => rooms.called(call, fanout, shard),
+            (Letter::Call(call), None) => call.reply.send(Err(Denied::NotAvailable)),
             (Letter::Ask(_) | Letter::Answer(_), None) => {}
         }
     }
@@ -332,14 +341,15 @@ impl App for Hub {
     fn next_deadline(&self) -> Option<Instant> {
         let waits = self.rooms.as_ref().is_some_and(|rooms| rooms.is_waiting());
         let retry = self.retry.filter(|_| waits || self.fanout.is_waiting());
-        let catch_up = self.catch_up.filter(|_| self.fanout.is_behind());
+        let catch_up = self.fanout.next_look();
         let rooms = self.rooms.as_ref().and_then(|rooms| rooms.next_deadline());
         [retry, catch_up, rooms].into_iter().flatten().min()
     }
 
     fn turn<N: Net>(&mut self, cx: &mut Cx<'_, Mail>, peers: &mut Peers<'_, N, State>) -> bool {
         self.retry = Some(cx.now() + limits::MAIL_RETRY);
-        self.fan_out(&mut Shard::new(cx, peers))
+        let Self { fanout, broadcast, rooms, .. } = self;
+        fan_out(fanout, broadcast, rooms.as_deref_mut(), cx.now(), &mut Shard::new(cx, peers))
     }
 
     fn finish(self) {
@@ -358,18 +368,6 @@ struct Shard<'a, 'c, 'p, N: Net> {
 impl<'a, 'c, 'p, N: Net> Shard<'a, 'c, 'p, N> {
     fn new(cx: &'a Cx<'c, Mail>, peers: &'a mut Peers<'p, N, State>) -> Self {
         Self { cx, peers, moves: Vec::new() }
-    }
-
-    fn moved(&mut self, rooms: &mut Rooms<ConnId>) {
-        self.moves.drain(..).for_each(|(key, crowd, place)| rooms.moved(key, crowd, place));
-    }
-
-    /// The client of rooms that a connection is.
-    fn key_of(&mut self, conn: ConnId) -> Option<Key> {
-        match self.peers.get(conn)?.state.0 {
-            Service::Rooms(key) => Some(key),
-            _ => None,
-        }
     }
 }
 
@@ -418,6 +416,17 @@ impl<N: Net> Reach<ConnId, Shared> for Shard<'_, '_, '_, N> {
     fn owed(&mut self, whom: ConnId) -> Option<usize> {
         let peer = self.peers.get(whom)?;
         peer.tx.is_open().then(|| peer.tx.pending())
+    }
+
+    fn client(&mut self, whom: ConnId) -> Option<Key> {
+        match self.peers.get(whom)?.state.0 {
+            Service::Rooms(key) => Some(key),
+            _ => None,
+        }
+    }
+
+    fn moves(&mut self) -> Vec<(Key, u32, u32)> {
+        std::mem::take(&mut self.moves)
     }
 }
 

@@ -56,6 +56,11 @@ impl<T> Registry<T> {
         }
     }
 
+    /// All of them.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &T> {
+        self.slots.iter().filter_map(Option::as_deref)
+    }
+
     /// One by number.
     pub(super) fn get(&mut self, number: u32) -> Option<&mut T> {
         self.slots.get_mut(number as usize)?.as_deref_mut()

@@ -19,6 +19,7 @@
 //! answers of one turn are one message. Who sends more than shards and homes take is not read for a
 //! while (`fanout`), and a home that has too much under way keeps its acknowledgements until then.
 
+mod admin;
 mod answers;
 mod client;
 mod clock;
@@ -31,9 +32,9 @@ mod letter;
 mod reply;
 mod settings;
 mod timers;
+mod tokens;
 
 use std::collections::{BTreeSet, VecDeque};
-use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -44,6 +45,7 @@ use super::command::Parser;
 use super::fanout::{Fanout, Reach};
 use super::letters::Letter;
 use super::registry::Registry;
+use crate::calls;
 use crate::conn::Tick;
 use crate::limits;
 use crate::shard::slab::Slab;
@@ -51,9 +53,12 @@ use crate::shard::wheel::Wheel;
 use client::{Client, Sub};
 use clock::Clock;
 use home::Home;
-pub(super) use letter::{Answer, Ask, Key};
+pub(super) use letter::{Answer, Ask, Key, channel_of};
 pub(super) use reply::Bye;
 pub use settings::RoomsSettings;
+
+/// What clients are told of who serves them.
+const VERSION: &str = concat!("plimsoll ", env!("CARGO_PKG_VERSION"));
 
 /// Buffers of answers that are kept.
 const SPARE: usize = 64;
@@ -64,8 +69,6 @@ pub(super) struct Rooms<I> {
     shard: u32,
     shards: usize,
     settings: Arc<RoomsSettings>,
-    /// The same keys on every shard.
-    hasher: RandomState,
     random: StdRng,
     clock: Clock,
     /// Out while it is at work.
@@ -100,27 +103,18 @@ pub(super) struct Rooms<I> {
     push: Vec<u8>,
 }
 
-/// What rooms of all shards have in common.
-#[derive(Debug)]
-pub(super) struct Shared {
-    settings: Arc<RoomsSettings>,
-    hasher: RandomState,
-}
-
-impl Shared {
-    pub(super) fn new(settings: RoomsSettings) -> Self {
-        Self { settings: Arc::new(settings), hasher: RandomState::new() }
-    }
-}
-
 impl<I: Copy + PartialEq> Rooms<I> {
     /// `now` is about when the shard begins.
-    pub(super) fn new(shard: usize, shards: usize, shared: &Shared, now: Instant) -> Self {
+    pub(super) fn new(
+        shard: usize,
+        shards: usize,
+        settings: Arc<RoomsSettings>,
+        now: Instant,
+    ) -> Self {
         Self {
             shard: shard as u32,
             shards,
-            settings: Arc::clone(&shared.settings),
-            hasher: shared.hasher.clone(),
+            settings,
             random: rand::make_rng::<StdRng>(),
             clock: Clock::new(now),
             parser: Some(Box::default()),
@@ -143,17 +137,12 @@ impl<I: Copy + PartialEq> Rooms<I> {
         }
     }
 
-    /// The shard that is a room's home.
-    fn home_of(&self, name: &[u8]) -> usize {
-        (self.hasher.hash_one(name) % self.shards as u64) as usize
-    }
-
     // Clients.
 
-    /// Somebody is about to be let in.
-    pub(super) fn accept(&mut self) -> Key {
+    /// Somebody is about to be let in, whose request's head may have had a token.
+    pub(super) fn accept(&mut self, token: Option<&str>) -> Key {
         let until = self.clock.now().plus(self.settings.connect_timeout);
-        let key = self.clients.insert(Client::new(until));
+        let key = self.clients.insert(Client::new(token.map(Box::from), until));
         self.wheel.arm(key.index, until.tick());
         key
     }
@@ -211,7 +200,7 @@ impl<I: Copy + PartialEq> Rooms<I> {
 
     /// Asks a room's home, which may be here.
     fn ask<S: Clone>(&mut self, ask: Ask, fanout: &mut Fanout<I, S>, reach: &mut impl Reach<I, S>) {
-        let home = self.home_of(&ask.channel);
+        let home = calls::home(channel_of(&ask.channel), self.shards);
         if home == self.shard as usize {
             self.asked(ask, fanout, reach);
         } else {
@@ -220,9 +209,11 @@ impl<I: Copy + PartialEq> Rooms<I> {
     }
 
     /// Members have new places in crowds.
-    pub(super) fn moved(&mut self, key: Key, crowd: u32, place: u32) {
-        if let Some(sub) = self.clients.get_mut(key).and_then(|client| client.sub(crowd)) {
-            sub.place = place;
+    pub(super) fn note_moves<S>(&mut self, reach: &mut impl Reach<I, S>) {
+        for (key, crowd, place) in reach.moves() {
+            if let Some(sub) = self.clients.get_mut(key).and_then(|client| client.sub(crowd)) {
+                sub.place = place;
+            }
         }
     }
 
@@ -264,12 +255,14 @@ impl<I: Copy + PartialEq> Rooms<I> {
     /// After the walks: tells members that a block left out that they are out of the room.
     pub(super) fn after_walks<S: Clone>(
         &mut self,
-        dropped: &[(Key, u32)],
         fanout: &mut Fanout<I, S>,
         reach: &mut impl Reach<I, S>,
     ) {
-        for (key, crowd) in dropped {
-            self.put_out(*key, *crowd, reply::Out::INSUFFICIENT, fanout, reach);
+        self.note_moves(reach);
+        for (crowd, member) in std::mem::take(&mut fanout.dropped) {
+            if let Some(key) = reach.client(member) {
+                self.put_out(key, crowd, reply::Out::INSUFFICIENT, fanout, reach);
+            }
         }
         self.flush(reach);
     }

@@ -3,12 +3,15 @@
 #![allow(clippy::unwrap_used)]
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::time::Instant;
 
 use proptest::prelude::*;
 
 use super::*;
 use crate::conn::{Block, Tally};
+use crate::hub::fan_out;
 use crate::hub::letters::Letter;
+use crate::hub::rooms::Key;
 use crate::limits::{self, BLOCK, FANOUT_BACKLOG};
 use crate::shard::OnSlow;
 use crate::wire::close::CloseCode;
@@ -26,6 +29,7 @@ struct World {
     presence: Arc<Presence>,
     tally: Tally,
     payload: usize,
+    now: Instant,
 }
 
 struct Port<'a> {
@@ -95,6 +99,14 @@ impl Reach<u32, Arc<Block>> for Port<'_> {
     fn owed(&mut self, _whom: u32) -> Option<usize> {
         None
     }
+
+    fn client(&mut self, _whom: u32) -> Option<Key> {
+        None
+    }
+
+    fn moves(&mut self) -> Vec<(Key, u32, u32)> {
+        Vec::new()
+    }
 }
 
 /// Sizes of the header and the payload of the frame in front.
@@ -118,6 +130,7 @@ impl World {
             presence: Arc::clone(&presence),
             tally: Tally::default(),
             payload: 8,
+            now: Instant::now(),
         }
     }
 
@@ -164,14 +177,8 @@ impl World {
             let Letter::Block(delivery) = letter else { unreachable!("nobody has rooms") };
             self.with(shard, |hub, fanout, port| hub.receive(delivery, fanout, port));
         }
-        self.with(shard, |hub, fanout, port| {
-            fanout.send_again(port);
-            hub.send_staged(fanout, port);
-            let more = fanout.walk(port);
-            fanout.tidy(port, |crowd, _| hub.freed(crowd));
-            fanout.resume(port);
-            more || hub.is_staged()
-        })
+        let now = self.now;
+        self.with(shard, |hub, fanout, port| fan_out(fanout, hub, None, now, port))
     }
 
     fn settle(&mut self) {

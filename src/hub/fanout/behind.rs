@@ -5,6 +5,7 @@
 //! publication alone and is in again. Either way no later block reaches it before that.
 
 use std::collections::VecDeque;
+use std::time::Instant;
 
 use super::{Behind, Crowd, Fanout, Load, Reach, Service};
 use crate::hub::namespace::Slow;
@@ -42,7 +43,16 @@ pub(super) fn leave_out<I: Copy + PartialEq, S: Clone>(
 impl<I: Copy + PartialEq, S: Clone> Fanout<I, S> {
     /// Looks at members that are behind, a bounded number of them: who owes little by now gets the
     /// newest publication and is in again.
-    pub(in crate::hub) fn catch_up(&mut self, few: usize, reach: &mut impl Reach<I, S>) {
+    pub(in crate::hub) fn catch_up(
+        &mut self,
+        now: Instant,
+        few: usize,
+        reach: &mut impl Reach<I, S>,
+    ) {
+        if self.behind.is_empty() || self.look.is_some_and(|at| at > now) {
+            return;
+        }
+        self.look = Some(now + limits::BEHIND_RETRY);
         let mut looks = limits::DELIVERIES_PER_SLICE;
         let mut numbers = std::mem::take(&mut self.behind);
         numbers.retain(|number| {

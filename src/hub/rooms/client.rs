@@ -9,8 +9,8 @@ use super::identity::Identity;
 /// How far a client has come.
 #[derive(Debug)]
 pub(super) enum Phase {
-    /// It has not said who it is.
-    Silent,
+    /// It has not said who it is; the token that its request's head had.
+    Silent(Option<Box<str>>),
     /// Its connect command was refused: the next command ends the connection.
     Refused,
     /// It is in.
@@ -68,10 +68,10 @@ impl<I> Client<I> {
     /// Nothing is said to it in this turn.
     pub(super) const QUIET: u32 = u32::MAX;
 
-    pub(super) fn new(until: Moment) -> Self {
+    pub(super) fn new(token: Option<Box<str>>, until: Moment) -> Self {
         Self {
             conn: None,
-            phase: Phase::Silent,
+            phase: Phase::Silent(token),
             subs: Vec::new(),
             until,
             ping_at: Moment::NEVER,

@@ -1,9 +1,10 @@
 //! What clients ask for, carried out on their own shard as far as that goes.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::client::{Client, Phase, Sub, within};
-use super::clock::{Clock, Moment};
+use super::client::{Phase, Sub, within};
+use super::clock::Moment;
 use super::identity::Identity;
 use super::letter::{Ask, Join, Key, Position, Ticket, What, room_name};
 use super::reply::{self, Bye, Fault, Out};
@@ -14,7 +15,7 @@ use crate::hub::namespace::Namespace;
 use crate::limits;
 
 /// Why a command is not carried out.
-enum Refusal {
+pub(super) enum Refusal {
     Fault(Fault),
     Bye(Bye),
 }
@@ -32,7 +33,7 @@ impl From<Bye> for Refusal {
 }
 
 /// The flag of a subscribe command that rather wants an error than a gap.
-const REJECT_UNRECOVERED: u64 = 2;
+pub(super) const REJECT_UNRECOVERED: u64 = 2;
 
 /// What a letter costs beside its data, in bytes.
 const LETTER: usize = 256;
@@ -80,9 +81,11 @@ impl<I: Copy + PartialEq> Rooms<I> {
             return;
         }
         let outcome = match (&client.phase, command.ask) {
-            (Phase::Silent, command::Ask::Connect(ask)) => self.connect(key, command.id, ask),
+            (Phase::Silent(_), command::Ask::Connect(ask)) => {
+                self.connect(key, command.id, ask, fanout, reach)
+            }
             // Everything else comes after that, and nothing after a refusal.
-            (Phase::Silent | Phase::Refused, _) => Err(Bye::BAD_REQUEST.into()),
+            (Phase::Silent(_) | Phase::Refused, _) => Err(Bye::BAD_REQUEST.into()),
             (Phase::In(who), ask) => {
                 let who = Arc::clone(who);
                 self.ask_of(key, (command.id, &who), ask, fanout, reach)
@@ -138,19 +141,10 @@ impl<I: Copy + PartialEq> Rooms<I> {
 
     // Who comes.
 
-    fn connect(&mut self, key: Key, id: u32, ask: command::Connect<'_>) -> Result<(), Refusal> {
-        if !ask.token.is_empty() || !self.settings.open {
-            return Err(Bye::INVALID_TOKEN.into());
-        }
-        let who = Arc::new(Identity::new(self.random(), Box::from(""), None));
-        self.let_in(key, id, who, None);
-        Ok(())
-    }
-
     /// Lets a client in whose token is good for so many seconds.
-    fn let_in(&mut self, key: Key, id: u32, who: Arc<Identity>, ttl: Option<u32>) {
+    pub(super) fn let_in(&mut self, key: Key, id: u32, who: Arc<Identity>, ttl: Option<u32>) {
         let settings = Arc::clone(&self.settings);
-        let until = ttl.map_or(Moment::NEVER, |ttl| self.until(ttl));
+        let until = self.until(ttl);
         let now = self.clock.now();
         let Some(client) = self.clients.get_mut(key) else { return };
         client.phase = Phase::In(Arc::clone(&who));
@@ -161,14 +155,13 @@ impl<I: Copy + PartialEq> Rooms<I> {
             let spread = interval / 2 * (key.index % 64) / 64;
             client.ping_at = now.plus(interval / 2 + spread);
         }
-        let next = client.next();
-        self.wheel.arm(key.index, next.tick());
+        self.arm(key);
         reply::result(self.out(key), id, "connect", |fields| {
             let out = fields.key("client");
             out.push(b'"');
             who.write_id(out);
             out.push(b'"');
-            fields.text("version", concat!("plimsoll ", env!("CARGO_PKG_VERSION")));
+            fields.text("version", super::VERSION);
             fields.ttl(ttl);
             if let Some(interval) = settings.ping_interval {
                 fields.number("ping", interval.as_secs().max(1));
@@ -178,8 +171,9 @@ impl<I: Copy + PartialEq> Rooms<I> {
     }
 
     /// When a token of so many seconds ends, with the grace that there is.
-    fn until(&self, ttl: u32) -> Moment {
-        let ttl = std::time::Duration::from_secs(ttl.into());
+    pub(super) fn until(&self, ttl: Option<u32>) -> Moment {
+        let Some(ttl) = ttl else { return Moment::NEVER };
+        let ttl = Duration::from_secs(ttl.into());
         self.clock.now().plus(ttl + self.settings.expired_close_delay)
     }
 
@@ -190,44 +184,21 @@ impl<I: Copy + PartialEq> Rooms<I> {
         Ok(())
     }
 
-    fn refresh(
-        &mut self,
-        _key: Key,
-        _by: (u32, &Arc<Identity>),
-        token: &str,
-    ) -> Result<(), Refusal> {
-        if token.is_empty() {
-            return Err(Bye::BAD_REQUEST.into());
-        }
-        Err(Fault::NOT_AVAILABLE.into())
-    }
-
-    fn sub_refresh<S: Clone>(
-        &mut self,
-        key: Key,
-        _by: (u32, &Arc<Identity>),
-        (channel, _token): (&str, &str),
-        fanout: &Fanout<I, S>,
-    ) -> Result<(), Refusal> {
-        if channel.is_empty() {
-            return Err(Bye::BAD_REQUEST.into());
-        }
-        if !self.is_member(key, channel, fanout) {
-            return Err(Fault::DENIED.into());
-        }
-        Err(Fault::NOT_AVAILABLE.into())
-    }
-
     // Members.
 
     /// The crowd of a channel here, if there is one.
-    fn crowd<S: Clone>(&mut self, channel: &str, fanout: &Fanout<I, S>) -> Option<u32> {
+    pub(super) fn crowd<S: Clone>(&mut self, channel: &str, fanout: &Fanout<I, S>) -> Option<u32> {
         room_name(channel, &mut self.name);
         fanout.find(&self.name)
     }
 
     /// Whether a client is subscribed.
-    fn is_member<S: Clone>(&mut self, key: Key, channel: &str, fanout: &Fanout<I, S>) -> bool {
+    pub(super) fn is_member<S: Clone>(
+        &mut self,
+        key: Key,
+        channel: &str,
+        fanout: &Fanout<I, S>,
+    ) -> bool {
         let Some(crowd) = self.crowd(channel, fanout) else { return false };
         self.clients
             .get_mut(key)
@@ -236,7 +207,7 @@ impl<I: Copy + PartialEq> Rooms<I> {
     }
 
     /// A channel's options.
-    fn options(&self, channel: &str) -> Result<Arc<Namespace>, Refusal> {
+    pub(super) fn options(&self, channel: &str) -> Result<Arc<Namespace>, Refusal> {
         if channel.is_empty() {
             return Err(Bye::BAD_REQUEST.into());
         }
@@ -267,22 +238,16 @@ impl<I: Copy + PartialEq> Rooms<I> {
         if client.subs.len() >= most {
             return Err(Fault::LIMIT.into());
         }
-        if !ask.token.is_empty() || !options.may_subscribe(ask.channel, &who.user) {
+        if ask.token.is_empty() && !options.may_subscribe(ask.channel, &who.user) {
             return Err(Fault::DENIED.into());
         }
-        let join = Join {
-            who: Arc::clone(who),
-            info: None,
-            recover: ask.recover.then(|| Position { offset: ask.offset, epoch: ask.epoch.into() }),
-            or_nothing: ask.flags & REJECT_UNRECOVERED != 0,
-            ttl: None,
-        };
+        let join = self.admission(who, ask)?;
         self.join(key, id, (ask.channel, &options), join, fanout, reach);
         Ok(())
     }
 
     /// Asks a room's home to let a client in.
-    fn join<S: Clone>(
+    pub(super) fn join<S: Clone>(
         &mut self,
         key: Key,
         id: u32,
@@ -291,7 +256,7 @@ impl<I: Copy + PartialEq> Rooms<I> {
         fanout: &mut Fanout<I, S>,
         reach: &mut impl Reach<I, S>,
     ) {
-        let expires = join.ttl.map_or(Moment::NEVER, |ttl| self.until(ttl));
+        let expires = self.until(join.ttl);
         let crowd = self.crowd(channel, fanout).unwrap_or_else(|| {
             fanout.make(Arc::from(self.name.as_slice()), Service::Room(options.slow))
         });
@@ -300,9 +265,8 @@ impl<I: Copy + PartialEq> Rooms<I> {
         let sub = Sub { crowd, place, at_home: Sub::ASKED, expires, leaves: 0 };
         if let Some(client) = self.clients.get_mut(key) {
             client.add(sub);
-            let next = client.next();
-            self.wheel.arm(key.index, next.tick());
         }
+        self.arm(key);
         self.ask_home(key, id, channel, What::Join(join), fanout, reach);
     }
 
@@ -443,16 +407,5 @@ impl<I: Copy + PartialEq> Rooms<I> {
             None => Arc::from(self.name.as_slice()),
         };
         self.ask(Ask { from, channel, what }, fanout, reach);
-    }
-
-    /// Seconds from now to a time of a token, as it is told to clients.
-    #[expect(dead_code, reason = "tokens")]
-    fn ttl(expires: u64) -> u32 {
-        u32::try_from(expires.saturating_sub(Clock::unix())).unwrap_or(u32::MAX)
-    }
-
-    #[expect(dead_code, reason = "tokens")]
-    fn client(&mut self, key: Key) -> Option<&mut Client<I>> {
-        self.clients.get_mut(key)
     }
 }

@@ -8,7 +8,7 @@ use super::clock::Moment;
 use super::history::History;
 use super::identity::Identity;
 use super::letter::{Channel, Join, Position, Ticket, channel_of};
-use super::reply::{self, Fault, Fields};
+use super::reply::{self, Fault};
 use crate::hub::namespace::Namespace;
 use crate::hub::stage::Stage;
 use crate::limits;
@@ -145,11 +145,11 @@ impl Home {
 
     // Publications.
 
-    /// Takes a publication, and writes its push to `push` if anybody is here.
+    /// Takes a publication, and writes its push to `push`.
     pub(super) fn publish(
         &mut self,
         data: &[u8],
-        by: Option<&Identity>,
+        (by, skip_history): (Option<&Identity>, bool),
         now: Moment,
         room: usize,
         push: &mut Vec<u8>,
@@ -158,7 +158,7 @@ impl Home {
         push.extend_from_slice(&reply::push_head(channel_of(&self.channel)));
         push.extend_from_slice(b"\"pub\":");
         let start = push.len();
-        let keeps = self.options.has_history();
+        let keeps = self.options.has_history() && !skip_history;
         self.offset += u64::from(keeps);
         reply::publication(push, data, by, keeps.then_some(self.offset));
         if keeps {
@@ -185,7 +185,8 @@ impl Home {
         if asked.is_some() && missed.is_none() && join.or_nothing {
             return Err(Fault::UNRECOVERABLE);
         }
-        reply::result(&mut out, id, "subscribe", |fields| {
+        let channel = channel_of(&self.channel);
+        reply::subscribed(&mut out, id, channel, |fields| {
             fields.ttl(join.ttl);
             fields.flag("recoverable", recoverable);
             fields.flag("positioned", recoverable);
@@ -207,31 +208,30 @@ impl Home {
         Ok(out)
     }
 
-    fn position(&self, fields: &mut Fields<'_>) {
-        fields.text("epoch", self.epoch());
-        fields.number("offset", self.offset);
+    /// The newest position.
+    pub(super) fn top(&self) -> (u64, Box<str>) {
+        (self.offset, self.epoch().into())
     }
 
-    /// Publications and the position.
+    /// Publications in the order asked for; a negative limit is none.
     ///
     /// # Errors
     /// What is asked for is not here any more, or never was.
-    pub(super) fn history(
+    pub(super) fn find(
         &self,
-        id: u32,
         limit: i64,
         since: Option<&Position>,
         reverse: bool,
-    ) -> Result<Vec<u8>, Fault> {
-        let most = usize::try_from(limit)
-            .map_or(limits::HISTORY_ANSWER, |most| most.min(limits::HISTORY_ANSWER));
-        let mut out = Vec::new();
-        if let Some(since) = since
-            && (!since.epoch.is_empty() && *since.epoch != *self.epoch()
-                || since.offset > self.offset)
-        {
-            return Err(Fault::UNRECOVERABLE);
+    ) -> Result<impl Iterator<Item = &[u8]>, Fault> {
+        let most = usize::try_from(limit).unwrap_or(usize::MAX).min(limits::HISTORY_ANSWER);
+        if let Some(since) = since {
+            let other = !since.epoch.is_empty() && *since.epoch != *self.epoch();
+            if other || since.offset > self.offset {
+                return Err(Fault::UNRECOVERABLE);
+            }
         }
+        let backward =
+            reverse.then(|| self.history.before(since.map_or(u64::MAX, |since| since.offset)));
         let forward = match since.filter(|_| !reverse) {
             Some(since) => {
                 let after = self.history.after(since.offset, self.offset);
@@ -239,20 +239,36 @@ impl Home {
             }
             None => None,
         };
+        let all = (!reverse && since.is_none()).then(|| self.history.all());
+        let found = backward.into_iter().flatten();
+        let found = found.chain(forward.into_iter().flatten());
+        Ok(found.chain(all.into_iter().flatten()).take(most))
+    }
+
+    /// The answer to a history command.
+    ///
+    /// # Errors
+    /// See [`Home::find`].
+    pub(super) fn history(
+        &self,
+        id: u32,
+        limit: i64,
+        since: Option<&Position>,
+        reverse: bool,
+    ) -> Result<Vec<u8>, Fault> {
+        let found = self.find(limit, since, reverse)?;
+        let mut out = Vec::new();
         reply::result(&mut out, id, "history", |fields| {
-            match (forward, since) {
-                (Some(after), _) => fields.array("publications", after.take(most)),
-                (None, Some(since)) => {
-                    fields.array("publications", self.history.before(since.offset).take(most));
-                }
-                (None, None) if reverse => {
-                    fields.array("publications", self.history.before(u64::MAX).take(most));
-                }
-                (None, None) => fields.array("publications", self.history.all().take(most)),
-            }
-            self.position(fields);
+            fields.array("publications", found);
+            fields.text("epoch", self.epoch());
+            fields.number("offset", self.offset);
         });
         Ok(out)
+    }
+
+    /// Members that may be seen.
+    pub(super) fn present(&self) -> impl Iterator<Item = (&Identity, Option<&str>)> {
+        self.present.iter().flatten().map(|one| (&*one.who, one.info.as_deref()))
     }
 
     /// Who is here.
@@ -267,11 +283,11 @@ impl Home {
         reply::result(&mut out, id, "presence", |fields| {
             let out = fields.key("presence");
             out.push(b'{');
-            for (n, member) in self.present.iter().flatten().enumerate() {
+            for (n, (who, info)) in self.present().enumerate() {
                 out.extend_from_slice(if n > 0 { b",\"" } else { b"\"" });
-                member.who.write_id(out);
+                who.write_id(out);
                 out.extend_from_slice(b"\":");
-                member.who.write(member.info.as_deref(), out);
+                who.write(info, out);
             }
             out.push(b'}');
         });
@@ -280,8 +296,7 @@ impl Home {
 
     /// Clients and users here.
     pub(super) fn counts(&self) -> (usize, usize) {
-        let mut users: Vec<&str> =
-            self.present.iter().flatten().map(|one| &*one.who.user).collect();
+        let mut users: Vec<&str> = self.present().map(|(who, _)| &*who.user).collect();
         let clients = users.len();
         users.sort_unstable();
         users.dedup();

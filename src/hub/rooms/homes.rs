@@ -24,7 +24,8 @@ impl<I: Copy + PartialEq> Rooms<I> {
             What::Join(join) => self.join_home(from, channel, join, fanout, reach),
             What::Leave(place) => return self.leave_home(from, &channel, place, fanout),
             What::Publish { data, by } => {
-                let deliveries = self.publish_home(&channel, &data, Some(&by), fanout);
+                let (deliveries, _) =
+                    self.publish_home(&channel, &data, (Some(&by), false), fanout);
                 Said::Published { id: from.id, deliveries }
             }
             What::Presence => self.reply(from, &channel, |home| home.presence(from.id)),
@@ -86,6 +87,23 @@ impl<I: Copy + PartialEq> Rooms<I> {
         Some(self.homes.add(Arc::clone(channel), home))
     }
 
+    /// Looks at a room, once what is too old is gone.
+    pub(super) fn look<T>(
+        &mut self,
+        channel: &Channel,
+        look: impl FnOnce(&Home) -> Result<T, Fault>,
+    ) -> Result<T, Fault> {
+        let number = self.home(channel).ok_or(Fault::UNKNOWN_CHANNEL)?;
+        let now = self.clock.now();
+        let home = self.homes.get(number).ok_or(Fault::UNKNOWN_CHANNEL)?;
+        let before = home.history.bytes();
+        home.history.age(now, &home.options);
+        self.history_bytes -= before - home.history.bytes();
+        let looked = look(home);
+        self.settle(number);
+        looked
+    }
+
     /// A reply that only looks at a room.
     fn reply(
         &mut self,
@@ -93,22 +111,7 @@ impl<I: Copy + PartialEq> Rooms<I> {
         channel: &Channel,
         look: impl FnOnce(&Home) -> Result<Vec<u8>, Fault>,
     ) -> Said {
-        let now = self.clock.now();
-        let looked = match self.home(channel) {
-            None => Err(Fault::UNKNOWN_CHANNEL),
-            Some(number) => {
-                let looked = self.homes.get(number).map(|home| {
-                    let before = home.history.bytes();
-                    home.history.age(now, &home.options);
-                    (before - home.history.bytes(), look(home))
-                });
-                let (freed, looked) = looked.unwrap_or((0, Err(Fault::UNKNOWN_CHANNEL)));
-                self.history_bytes -= freed;
-                self.settle(number);
-                looked
-            }
-        };
-        Said::Reply(written(from.id, looked))
+        Said::Reply(written(from.id, self.look(channel, look)))
     }
 
     fn join_home<S: Clone>(
@@ -174,23 +177,25 @@ impl<I: Copy + PartialEq> Rooms<I> {
         self.settle(number);
     }
 
-    /// Takes a publication, and says how many members will get it.
+    /// Takes a publication, and says how many members will get it, and its position.
     pub(super) fn publish_home<S: Clone>(
         &mut self,
         channel: &Channel,
         data: &[u8],
-        by: Option<&Identity>,
+        by: (Option<&Identity>, bool),
         fanout: &mut Fanout<I, S>,
-    ) -> u32 {
-        let Some(number) = self.home(channel) else { return 0 };
+    ) -> (u32, Option<(u64, Box<str>)>) {
+        let Some(number) = self.home(channel) else { return (0, None) };
         let now = self.clock.now();
-        let Some(home) = self.homes.get(number) else { return 0 };
+        let Some(home) = self.homes.get(number) else { return (0, None) };
         let mut push = std::mem::take(&mut self.push);
         let before = home.history.bytes();
         let others = self.history_bytes - before;
         let room = limits::HISTORY_BYTES_PER_SHARD.saturating_sub(others);
         home.publish(data, by, now, room, &mut push);
         self.history_bytes = others + home.history.bytes();
+        let keeps = home.options.has_history() && !by.1;
+        let position = (keeps && by.0.is_none()).then(|| home.top());
         let members = home.members();
         if members > 0 {
             home.is_numbered = true;
@@ -200,7 +205,7 @@ impl<I: Copy + PartialEq> Rooms<I> {
         }
         self.push = push;
         self.settle(number);
-        members
+        (members, position)
     }
 
     /// Gathers a push for everybody in a room.
@@ -255,7 +260,7 @@ impl<I: Copy + PartialEq> Rooms<I> {
     }
 
     /// Sees to when a room is looked at again.
-    fn settle(&mut self, number: u32) {
+    pub(super) fn settle(&mut self, number: u32) {
         let Some(home) = self.homes.get(number) else { return };
         let next = home.next_look();
         // One that is due earlier anyway will set the next one then.

@@ -22,6 +22,11 @@ impl Identity {
         Self { id, user, info }
     }
 
+    /// What its token says of it, in JSON.
+    pub(super) fn info(&self) -> Option<&str> {
+        self.info.as_deref()
+    }
+
     /// Appends the client's name.
     pub(super) fn write_id(&self, out: &mut Vec<u8>) {
         let hex = |n: u8| b"0123456789abcdef"[usize::from(n & 15)];

@@ -19,7 +19,7 @@ pub(super) fn room_name(channel: &str, name: &mut Vec<u8>) {
 }
 
 /// The channel of a room.
-pub(super) fn channel_of(name: &[u8]) -> &str {
+pub(in crate::hub) fn channel_of(name: &[u8]) -> &str {
     // It was text when the room was made.
     name.get(1..).and_then(|name| std::str::from_utf8(name).ok()).unwrap_or_default()
 }

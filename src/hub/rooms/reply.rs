@@ -98,6 +98,23 @@ pub(super) fn result(
     out.extend_from_slice(b"}}");
 }
 
+/// Appends what a new member is told: a reply, or for id 0 a push, as it did not ask.
+pub(super) fn subscribed(
+    out: &mut Vec<u8>,
+    id: u32,
+    channel: &str,
+    fields: impl FnOnce(&mut Fields<'_>),
+) {
+    if id > 0 {
+        return result(out, id, "subscribe", fields);
+    }
+    next(out);
+    out.extend_from_slice(&push_head(channel));
+    out.extend_from_slice(b"\"subscribe\":{");
+    fields(&mut Fields { out, any: false });
+    out.extend_from_slice(b"}}}");
+}
+
 /// Appends an error.
 pub(super) fn fault(out: &mut Vec<u8>, id: u32, fault: Fault) {
     begin(out, id);

@@ -1,13 +1,19 @@
 //! What the operator decides about rooms.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use crate::auth::Verifier;
 use crate::hub::namespace::Namespaces;
 use crate::limits;
 
 /// Rooms as the operator wants them.
 #[derive(Clone, Debug)]
 pub struct RoomsSettings {
+    /// Checks tokens; without it none is good.
+    pub verifier: Option<Arc<Verifier>>,
+    /// The cookie in which a request's head may have a token.
+    pub token_cookie: Option<String>,
     /// Whether a client without a token is let in, as nobody in particular.
     pub open: bool,
     /// What may be done in which channel.
@@ -31,6 +37,8 @@ impl RoomsSettings {
     /// token.
     pub fn new(namespaces: Namespaces) -> Self {
         Self {
+            verifier: None,
+            token_cookie: None,
             open: false,
             namespaces,
             ping_interval: Some(limits::PING_INTERVAL),

@@ -47,7 +47,7 @@ impl<I: Copy + PartialEq> Rooms<I> {
             let why = match (&client.phase, client.pong_by <= now) {
                 (Phase::In(_), true) => Bye::NO_PONG,
                 (Phase::In(_), false) => Bye::EXPIRED,
-                (Phase::Silent | Phase::Refused, _) => Bye::STALE,
+                (Phase::Silent(_) | Phase::Refused, _) => Bye::STALE,
             };
             client.until = Moment::NEVER;
             client.pong_by = Moment::NEVER;
@@ -74,9 +74,6 @@ impl<I: Copy + PartialEq> Rooms<I> {
         for crowd in ended {
             self.put_out(key, crowd, Out::EXPIRED, fanout, reach);
         }
-        if let Some(client) = self.clients.get_mut(key) {
-            let next = client.next();
-            self.wheel.arm(key.index, next.tick());
-        }
+        self.arm(key);
     }
 }
