@@ -29,7 +29,7 @@ impl<N: Net, S> Core<N, S> {
         to: &[Option<ConnId>],
         shared: &Shared,
         messages: u32,
-        mut slow: OnSlow<'_>,
+        mut policy: OnSlow<'_>,
     ) {
         let Self { slab, kit, .. } = self;
         let frames = shared.bytes();
@@ -38,7 +38,7 @@ impl<N: Net, S> Core<N, S> {
             let Some(id) = id else { continue };
             let Some(slot) = slab.get_mut(*id) else { continue };
             if !slot.conn.is_clear() {
-                kit.owe_all(*id, slot, shared, messages, (&mut slow, place));
+                kit.owe_all(*id, slot, shared, messages, (&mut policy, place));
                 continue;
             }
             calls += 1;
@@ -69,11 +69,11 @@ impl<N: Net> Kit<N> {
         slot: &mut Slot<N::Stream, S>,
         shared: &Shared,
         messages: u32,
-        (slow, place): (&mut OnSlow<'_>, usize),
+        (policy, place): (&mut OnSlow<'_>, usize),
     ) {
         match slot.conn.admit(shared.bytes().len(), &self.gear) {
             Admission::Closed => {}
-            Admission::Slow => match slow {
+            Admission::Slow => match policy {
                 OnSlow::Close(code, reason) => {
                     slot.conn.close_slow(*code, reason, &mut self.gear);
                     self.flush(id, slot, &[]);

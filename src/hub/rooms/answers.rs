@@ -1,6 +1,5 @@
 //! What the homes of rooms answer, on the shard of the client that asked.
 
-use super::client::within;
 use super::letter::{Answer, Channel, Key, Said};
 use super::{Rooms, reply};
 use crate::hub::fanout::{Fanout, Reach};
@@ -22,12 +21,9 @@ impl<I: Copy + PartialEq> Rooms<I> {
                 let now = self.clock.micros();
                 if let Some(client) = self.clients.get_mut(key) {
                     // What was done counts, be it more than a second's worth.
-                    let begun = client.delivered.max(now);
-                    client.delivered = begun;
-                    if !within(&mut client.delivered, deliveries.into(), rate, now) {
-                        let cost = u64::from(deliveries) * 1_000_000 / u64::from(rate.max(1));
-                        client.delivered = begun + cost;
-                    }
+                    let cost = u64::from(deliveries) * 1_000_000;
+                    let used = cost.checked_div(rate.into()).unwrap_or_default();
+                    client.delivered = client.delivered.max(now) + used;
                     reply::empty(self.out(key), id, "publish");
                 }
             }

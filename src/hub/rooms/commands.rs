@@ -142,12 +142,12 @@ impl<I: Copy + PartialEq> Rooms<I> {
     // Who comes.
 
     /// Lets a client in whose token is good for so many seconds.
-    pub(super) fn let_in(&mut self, key: Key, id: u32, who: Arc<Identity>, ttl: Option<u32>) {
+    pub(super) fn let_in(&mut self, key: Key, id: u32, who: &Arc<Identity>, ttl: Option<u32>) {
         let settings = Arc::clone(&self.settings);
         let until = self.until(ttl);
         let now = self.clock.now();
         let Some(client) = self.clients.get_mut(key) else { return };
-        client.phase = Phase::In(Arc::clone(&who));
+        client.phase = Phase::In(Arc::clone(who));
         client.until = until;
         if let Some(interval) = settings.ping_interval {
             // Those who come together are not pinged together: the first ping is due after half of

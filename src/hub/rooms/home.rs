@@ -100,16 +100,12 @@ impl Home {
             return Self::UNSEEN;
         }
         let member = Some(Member { who: join.who, info: join.info });
-        match self.free.pop() {
-            Some(place) => {
-                self.present[place as usize] = member;
-                place
-            }
-            None => {
-                self.present.push(member);
-                (self.present.len() - 1) as u32
-            }
+        if let Some(place) = self.free.pop() {
+            self.present[place as usize] = member;
+            return place;
         }
+        self.present.push(member);
+        (self.present.len() - 1) as u32
     }
 
     /// Lets a member out, and says who it was.

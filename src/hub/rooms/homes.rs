@@ -139,20 +139,17 @@ impl<I: Copy + PartialEq> Rooms<I> {
         home.history.age(now, &home.options);
         self.history_bytes -= before - home.history.bytes();
         let joined = home.joined(from.id, &join);
-        let said = match joined {
-            Err(_) => Said::Refused { channel, reply: written(from.id, joined) },
-            Ok(_) => {
-                self.idle -= usize::from(home.idle.is_some());
-                let who = home
-                    .options
-                    .join_leave
-                    .then(|| home.tell("join", &join.who, join.info.as_deref()));
-                let place = home.join(from, join);
-                if let Some(push) = who {
-                    self.stage(number, &push, fanout);
-                }
-                Said::Joined { channel, place, reply: written(from.id, joined) }
+        let said = if joined.is_err() {
+            Said::Refused { channel, reply: written(from.id, joined) }
+        } else {
+            self.idle -= usize::from(home.idle.is_some());
+            let tells = home.options.join_leave;
+            let push = tells.then(|| home.tell("join", &join.who, join.info.as_deref()));
+            let place = home.join(from, join);
+            if let Some(push) = push {
+                self.stage(number, &push, fanout);
             }
+            Said::Joined { channel, place, reply: written(from.id, joined) }
         };
         self.settle(number);
         said

@@ -54,7 +54,7 @@ impl<I: Copy + PartialEq> Rooms<I> {
                 return Err(Bye::INVALID_TOKEN.into());
             }
             let who = Arc::new(Identity::new(self.random(), Box::from(""), None));
-            self.let_in(key, id, who, None);
+            self.let_in(key, id, &who, None);
             return Ok(());
         };
         let claims = self.connection(token, Fault::TOKEN_EXPIRED.into());
@@ -64,7 +64,7 @@ impl<I: Copy + PartialEq> Rooms<I> {
         let claims = claims?;
         let who = Identity::new(self.random(), claims.user.into(), claims.info);
         let who = Arc::new(who);
-        self.let_in(key, id, Arc::clone(&who), ttl(claims.expires));
+        self.let_in(key, id, &who, ttl(claims.expires));
         for channel in claims.channels.iter().take(self.settings.channels_per_client) {
             // A room that is not served is no reason to turn its client away.
             if let Ok(options) = self.options(channel) {

@@ -83,7 +83,8 @@ fn in_and_out_and_all_between() {
     assert_eq!(world.hear(ann), None, "it is out");
     let reply = said(&mut world, ann, r#"{"id":9,"unsubscribe":{"channel":"chat"}}"#);
     assert_eq!(reply, r#"{"id":9,"unsubscribe":{}}"#, "twice is no sin");
-    [ann, bob].into_iter().for_each(|id| world.cut(id));
+    world.cut(ann);
+    world.cut(bob);
     world.settle();
     world.assert_empty();
 }

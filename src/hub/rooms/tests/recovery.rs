@@ -116,11 +116,11 @@ impl Story {
             Step::Subscribe { person, channel } if person < self.people.len() => {
                 self.subscribe(person, channel);
             }
-            Step::Unsubscribe { person, channel } if person < self.people.len() => {
-                if self.people[person].views[channel].wants {
-                    self.people[person].views[channel].wants = false;
-                    self.say(person, "unsubscribe", channel, "");
-                }
+            Step::Unsubscribe { person, channel }
+                if person < self.people.len() && self.people[person].views[channel].wants =>
+            {
+                self.people[person].views[channel].wants = false;
+                self.say(person, "unsubscribe", channel, "");
             }
             Step::Publish { person, channel } if person < self.people.len() => {
                 let one = &mut self.people[person];
@@ -290,7 +290,9 @@ proptest! {
         steps in prop::collection::vec(step(), 0..300),
     ) {
         let mut story = Story::new(room, history);
-        steps.iter().for_each(|step| story.apply(step));
+        for step in &steps {
+            story.apply(step);
+        }
         story.finish();
     }
 }

@@ -102,7 +102,9 @@ fn who_is_behind_may_leave_or_be_cut() {
         for id in healthy {
             assert_eq!(data(&mut world, id), [1, 2]);
         }
-        [healthy[0], healthy[1], deaf[0], publisher].into_iter().for_each(|id| world.cut(id));
+        for id in [healthy[0], healthy[1], deaf[0], publisher] {
+            world.cut(id);
+        }
         world.settle();
         world.assert_empty();
     }
