@@ -29,6 +29,7 @@ mod home;
 mod homes;
 mod identity;
 mod letter;
+mod members;
 mod reply;
 mod settings;
 mod timers;

@@ -92,7 +92,8 @@ fn data_is_what_stands_there() {
             format!("{{\"id\":3,\"publish\":{{\"channel\":\"c\",\"data\":{data}}}}}"),
             format!(" {{ \"publish\" : {{\"data\" : {data} ,\"channel\":\"c\"}} , \"id\" : 3 }} "),
             format!(
-                "{{\"id\":3,\"p\\u0075blish\":{{\"ch\\u0061nnel\":\"\\u0063\",\"dat\\u0061\":{data}}}}}"
+                "{{\"id\":3,\"p\\u0075blish\":{{\"ch\\u0061nnel\":\"\\u0063\",\
+                 \"dat\\u0061\":{data}}}}}"
             ),
         ] {
             assert_eq!(one(&message), format!("3 publish c {:?}", Some(data)), "{message}");

@@ -365,8 +365,9 @@ mod tests {
 
     #[test]
     fn a_publication_taken_apart() {
-        let json = br#"{"data":{"a":[1,"x"]},"info":{"user":"a\"b","client":"c","conn_info":{}},"offset":7}"#;
-        let found = publication(json);
+        let info = r#"{"user":"a\"b","client":"c","conn_info":{}}"#;
+        let json = format!("{{\"data\":{{\"a\":[1,\"x\"]}},\"info\":{info},\"offset\":7}}");
+        let found = publication(json.as_bytes());
         assert_eq!((found.offset, &*found.data), (7, r#"{"a":[1,"x"]}"#));
         let info = found.info.unwrap();
         assert_eq!(

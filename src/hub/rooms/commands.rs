@@ -3,15 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::client::{Phase, Sub, within};
+use super::Rooms;
+use super::client::{Phase, within};
 use super::clock::Moment;
 use super::identity::Identity;
-use super::letter::{Ask, Join, Key, Position, Ticket, What, room_name};
-use super::reply::{self, Bye, Fault, Out};
-use super::{Rooms, letter};
+use super::letter::{Ask, Key, Position, Ticket, What};
+use super::reply::{self, Bye, Fault};
 use crate::hub::command::{self, Command};
-use crate::hub::fanout::{Fanout, Reach, Service};
-use crate::hub::namespace::Namespace;
+use crate::hub::fanout::{Fanout, Reach};
 use crate::limits;
 
 /// Why a command is not carried out.
@@ -184,141 +183,6 @@ impl<I: Copy + PartialEq> Rooms<I> {
         Ok(())
     }
 
-    // Members.
-
-    /// The crowd of a channel here, if there is one.
-    pub(super) fn crowd<S: Clone>(&mut self, channel: &str, fanout: &Fanout<I, S>) -> Option<u32> {
-        room_name(channel, &mut self.name);
-        fanout.find(&self.name)
-    }
-
-    /// Whether a client is subscribed.
-    pub(super) fn is_member<S: Clone>(
-        &mut self,
-        key: Key,
-        channel: &str,
-        fanout: &Fanout<I, S>,
-    ) -> bool {
-        let Some(crowd) = self.crowd(channel, fanout) else { return false };
-        self.clients
-            .get_mut(key)
-            .and_then(|client| client.sub(crowd))
-            .is_some_and(|sub| sub.is_in())
-    }
-
-    /// A channel's options.
-    pub(super) fn options(&self, channel: &str) -> Result<Arc<Namespace>, Refusal> {
-        if channel.is_empty() {
-            return Err(Bye::BAD_REQUEST.into());
-        }
-        if channel.len() > limits::MAX_CHANNEL {
-            return Err(Fault::BAD_REQUEST.into());
-        }
-        Ok(self.settings.namespaces.of(channel).map(Arc::clone).ok_or(Fault::UNKNOWN_CHANNEL)?)
-    }
-
-    fn subscribe<S: Clone>(
-        &mut self,
-        key: Key,
-        (id, who): (u32, &Arc<Identity>),
-        ask: command::Subscribe<'_>,
-        fanout: &mut Fanout<I, S>,
-        reach: &mut impl Reach<I, S>,
-    ) -> Result<(), Refusal> {
-        let options = self.options(ask.channel)?;
-        if ask.kind != 0 {
-            return Err(Fault::NOT_AVAILABLE.into());
-        }
-        let most = self.settings.channels_per_client;
-        let crowd = self.crowd(ask.channel, fanout);
-        let Some(client) = self.clients.get_mut(key) else { return Ok(()) };
-        if crowd.is_some_and(|crowd| client.sub(crowd).is_some()) {
-            return Err(Fault::SUBSCRIBED.into());
-        }
-        if client.subs.len() >= most {
-            return Err(Fault::LIMIT.into());
-        }
-        if ask.token.is_empty() && !options.may_subscribe(ask.channel, &who.user) {
-            return Err(Fault::DENIED.into());
-        }
-        let join = self.admission(who, ask)?;
-        self.join(key, id, (ask.channel, &options), join, fanout, reach);
-        Ok(())
-    }
-
-    /// Asks a room's home to let a client in.
-    pub(super) fn join<S: Clone>(
-        &mut self,
-        key: Key,
-        id: u32,
-        (channel, options): (&str, &Namespace),
-        join: Join,
-        fanout: &mut Fanout<I, S>,
-        reach: &mut impl Reach<I, S>,
-    ) {
-        let expires = self.until(join.ttl);
-        let crowd = self.crowd(channel, fanout).unwrap_or_else(|| {
-            fanout.make(Arc::from(self.name.as_slice()), Service::Room(options.slow))
-        });
-        fanout.hold(crowd);
-        let place = Fanout::<I, S>::NOWHERE;
-        let sub = Sub { crowd, place, at_home: Sub::ASKED, expires, leaves: 0 };
-        if let Some(client) = self.clients.get_mut(key) {
-            client.add(sub);
-        }
-        self.arm(key);
-        self.ask_home(key, id, channel, What::Join(join), fanout, reach);
-    }
-
-    fn unsubscribe<S: Clone>(
-        &mut self,
-        key: Key,
-        id: u32,
-        channel: &str,
-        fanout: &mut Fanout<I, S>,
-        reach: &mut impl Reach<I, S>,
-    ) -> Result<(), Refusal> {
-        if channel.is_empty() {
-            return Err(Bye::BAD_REQUEST.into());
-        }
-        let crowd = self.crowd(channel, fanout);
-        let Some(client) = self.clients.get_mut(key) else { return Ok(()) };
-        let conn = client.conn;
-        if let Some(crowd) = crowd
-            && let Some(sub) = client.sub(crowd)
-        {
-            if !sub.is_in() && sub.leaves == 0 {
-                // When the home has answered: replies come in the order of their commands.
-                sub.leaves = id;
-                return Ok(());
-            }
-            if sub.is_in()
-                && let Some(sub) = client.remove(crowd)
-            {
-                self.leave(conn, &sub, fanout, reach);
-            }
-        }
-        reply::empty(self.out(key), id, "unsubscribe");
-        Ok(())
-    }
-
-    /// Ends a subscription that its client did not end, and tells it.
-    pub(super) fn put_out<S: Clone>(
-        &mut self,
-        key: Key,
-        crowd: u32,
-        why: Out,
-        fanout: &mut Fanout<I, S>,
-        reach: &mut impl Reach<I, S>,
-    ) {
-        let Some(name) = fanout.name(crowd) else { return };
-        let Some(client) = self.clients.get_mut(key) else { return };
-        let conn = client.conn;
-        let Some(sub) = client.remove(crowd) else { return };
-        self.leave(conn, &sub, fanout, reach);
-        reply::unsubscribed(self.out(key), letter::channel_of(&name), why);
-    }
-
     // What is asked of a room.
 
     fn publish<S: Clone>(
@@ -389,7 +253,7 @@ impl<I: Copy + PartialEq> Rooms<I> {
     }
 
     /// Asks a room's home, and counts the letter until its answer is here.
-    fn ask_home<S: Clone>(
+    pub(super) fn ask_home<S: Clone>(
         &mut self,
         client: Key,
         id: u32,
