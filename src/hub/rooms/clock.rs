@@ -39,7 +39,7 @@ impl Clock {
 
     /// From 1 on.
     pub(super) fn now(&self) -> Moment {
-        let millis = self.now.duration_since(self.began).as_millis() / Tick::MILLIS;
+        let millis = self.now.duration_since(self.began).as_millis() / u128::from(Tick::MILLIS);
         Moment(u32::try_from(millis).unwrap_or(u32::MAX - 2) + 1)
     }
 
@@ -50,7 +50,7 @@ impl Clock {
 
     /// When a moment comes.
     pub(super) fn instant(&self, tick: Tick) -> Instant {
-        let millis = u64::from(tick.0.saturating_sub(1)) * Tick::MILLIS as u64;
+        let millis = u64::from(tick.0.saturating_sub(1)) * u64::from(Tick::MILLIS);
         self.began + Duration::from_millis(millis)
     }
 
