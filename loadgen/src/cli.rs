@@ -29,7 +29,7 @@ pub use difference::{Difference, differences};
 pub use life::LifeArgs;
 pub use outputs::Documents;
 pub use plan::Plan;
-use plan::{Arrival, HeartbeatKind, HeartbeatPhase};
+use plan::{Arrival, HeartbeatKind, HeartbeatPhase, Switch};
 use quantity::{OrAuto, OrOff};
 pub use results::{CompareArgs, MergeArgs, ReportArgs};
 use sizes::Sizes;
@@ -175,6 +175,9 @@ pub struct Args {
     /// Threads of the server inside; auto as for the generator
     #[arg(long, value_name = "auto|N", value_parser = quantity::threads)]
     pub server_threads: Option<OrAuto>,
+    /// Measure before the run what an echo that costs nothing would be reported as
+    #[arg(long, value_enum, default_value = "on")]
+    pub floor: Switch,
     /// Leave the threads unbound to cores
     #[arg(long)]
     pub no_pin: bool,

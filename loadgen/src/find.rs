@@ -20,8 +20,9 @@ pub use sizing::{HEADROOM, Row};
 pub use usl::Usl;
 
 use crate::cli::{Axis, Find, Plan, UsageError};
+use crate::floor;
 use crate::judge::{Judgement, Verdict, judge};
-use crate::measure::Outcome;
+use crate::measure::{Outcome, Summary};
 use crate::run::{RunError, run_until};
 use crate::slo::{Held, error_share};
 use search::{Probe, search};
@@ -100,7 +101,8 @@ pub fn find(
     stop: &AtomicBool,
     say: impl FnMut(&Find, &Step),
 ) -> Result<Answer, FindError> {
-    let mut steps = Steps { find, stop, say, made: Vec::new(), error: None };
+    let floor = floor::measured(find.floor(), &find.first, stop);
+    let mut steps = Steps { find, stop, say, floor, made: Vec::new(), error: None };
     let interval = search(find.span, |load| steps.probe(load));
     if let Some(error) = steps.error.take() {
         return Err(error);
@@ -143,6 +145,8 @@ struct Steps<'a, S> {
     find: &'a Find,
     stop: &'a AtomicBool,
     say: S,
+    /// The generator's own, before the first step.
+    floor: Option<Summary>,
     made: Vec<Step>,
     error: Option<FindError>,
 }
@@ -178,6 +182,7 @@ impl<S: FnMut(&Find, &Step)> Steps<'_, S> {
         let plan = self.find.plan(load)?;
         match run_until(&plan, self.stop) {
             Ok(outcome) => {
+                let outcome = Outcome { floor: self.floor, ..outcome };
                 let judgement = judge(&plan, &outcome);
                 let held = self.find.slo.hold(&outcome);
                 let passed =

@@ -16,6 +16,7 @@
 //! merge compare results added up; whether one is worse than another beyond noise
 //! measure cost  histograms and tallies of a thread; CPU and memory of both sides
 //! cli           arguments -> a Plan without contradictions
+//! floor         what the generator reports of an echo that costs nothing
 //! rehearsal     one shard led by hand, for instruction counts
 //! ```
 //!
@@ -32,6 +33,7 @@ pub mod cost;
 pub mod doctor;
 mod draw;
 pub mod find;
+pub mod floor;
 mod heard;
 pub mod human;
 mod inflight;

@@ -16,6 +16,7 @@ use plimsoll::wire::handshake::BadRequest;
 
 use crate::cli::plan::{Plan, Target};
 use crate::cost::CostError;
+use crate::floor;
 use crate::measure::Outcome;
 use crate::memory::{self, MemoryError};
 use crate::progress::LiveCell;
@@ -99,6 +100,8 @@ pub fn run_until(plan: &Plan, stop: &AtomicBool) -> Result<Outcome, RunError> {
         }
     };
     check_machine(&machine, plan.connections, known)?;
+    // Behind what may still be refused, and before there is anything that it could disturb.
+    let floor = floor::measured(plan.floor, plan, stop);
     if !plan.quiet {
         // At once: a run that will be long, or fail, is easier to understand so.
         for note in &notes {
@@ -110,7 +113,8 @@ pub fn run_until(plan: &Plan, stop: &AtomicBool) -> Result<Outcome, RunError> {
     let fleet = Fleet::launch(&task, &cells, own.capacity, config)?;
     let nowhere = || RunError::Thread("neither a URL nor a server inside".to_owned());
     let to = known.or_else(|| fleet.server_address()).ok_or_else(nowhere)?;
-    Lead { plan, task, to, notes, fleet, began: None, stop }.through(cells)
+    let outcome = Lead { plan, task, to, notes, fleet, began: None, stop }.through(cells)?;
+    Ok(Outcome { floor, ..outcome })
 }
 
 /// What all shards brought home.

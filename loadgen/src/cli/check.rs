@@ -68,6 +68,7 @@ pub(super) fn plan(args: &Args) -> Result<Plan, UsageError> {
         slo: args.slo.clone(),
         server_pid: server_pid(args)?,
         server_metrics: server_metrics(args)?,
+        floor: args.floor,
         outputs: args.documents.outputs()?,
         quiet: args.quiet,
     })

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
-use super::plan::{Mode, Pace, Plan};
+use super::plan::{Mode, Pace, Plan, Switch};
 use super::quantity::OrAuto;
 use super::results::{CompareArgs, MergeArgs, ReportArgs};
 use super::usage::{UsageError, refuse};
@@ -209,6 +209,11 @@ impl FindArgs {
 }
 
 impl Find {
+    /// Whether the generator's own floor is measured first.
+    pub fn floor(&self) -> Switch {
+        self.args.floor
+    }
+
     /// The plan of one step.
     pub fn plan(&self, load: f64) -> Result<Plan, UsageError> {
         plan_at(self.axis, &self.args, load)
@@ -222,8 +227,8 @@ fn plan_at(axis: Axis, args: &Args, load: f64) -> Result<Plan, UsageError> {
         Axis::Connections => args.connections = Some(load as u32),
     }
     let plan = args.plan()?;
-    // Each step tells of itself when it is over.
-    Ok(Plan { quiet: true, ..plan })
+    // Each step tells of itself when it is over; the floor is that of all of them.
+    Ok(Plan { quiet: true, floor: Switch::Off, ..plan })
 }
 
 /// The objectives when nothing says which.

@@ -81,6 +81,9 @@ pub struct Plan {
     /// The page on which the server tells them instead.
     #[serde(skip)]
     pub server_metrics: Option<Endpoint>,
+    /// Whether the generator's own floor is measured first.
+    #[serde(skip)]
+    pub floor: Switch,
     /// Documents besides the report; one at most on standard output.
     #[serde(skip)]
     pub outputs: Vec<Output>,
@@ -94,6 +97,16 @@ impl Default for Plan {
     fn default() -> Self {
         Args::parse_from(["loadgen"]).plan().expect("no flag contradicts another")
     }
+}
+
+/// What can only be on or off.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug, clap::ValueEnum)]
+pub enum Switch {
+    /// It is done.
+    On,
+    /// It is not.
+    #[default]
+    Off,
 }
 
 /// The server under load.

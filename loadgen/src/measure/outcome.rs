@@ -4,8 +4,9 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Kind, Latencies, Latency, Steadiness, Tally, Timeline};
+use super::{Kind, Latencies, Latency, Steadiness, Summary, Tally, Timeline};
 use crate::cost::{GeneratorHealth, ServerCost};
+use crate::floor;
 use crate::nanos;
 
 /// A finished run.
@@ -33,6 +34,8 @@ pub struct Outcome {
     pub phases: Phases,
     /// What the generator itself used.
     pub generator: GeneratorHealth,
+    /// What the generator would have reported of an echo that costs nothing, if it was measured.
+    pub floor: Option<Summary>,
     /// What the server used, if it could be read.
     pub server: Option<ServerCost>,
     /// What the user should know besides, one sentence each, such as how many shards an open-file
@@ -53,6 +56,12 @@ impl Outcome {
     pub fn answered(&self) -> Option<(Kind, &Latency)> {
         let mut kinds = [Kind::Response, Kind::Delivery, Kind::Ping].into_iter();
         kinds.find_map(|kind| Some((kind, self.latencies.get(kind)?)))
+    }
+
+    /// Whether the median answer was hardly over the generator's own floor.
+    pub fn is_near_the_floor(&self) -> bool {
+        let median = self.answered().map(|(_, latency)| latency.quantile(0.5));
+        self.floor.zip(median).is_some_and(|(floor, median)| floor::is_near(median, &floor))
     }
 
     /// Whether the end of the measured window was like itself; `None` if it was too short to say.

@@ -158,6 +158,16 @@ struct Generator<'a> {
     /// How late messages were by the generator's own doing.
     own_lag: Option<Summary>,
     cores: Vec<CoreShare<'a>>,
+    /// What it would have reported of an echo that costs nothing; null if that was not measured.
+    floor: Option<Floor>,
+}
+
+#[derive(Serialize)]
+struct Floor {
+    #[serde(flatten)]
+    response: Summary,
+    /// Whether the median answer of the run was under two such medians.
+    near: bool,
 }
 
 #[derive(Serialize)]
@@ -362,6 +372,10 @@ fn generator(finished: Finished<'_>) -> Generator<'_> {
         busiest_thread_percent: health.busiest_thread_percent(),
         own_lag: Some(finished.outcome.tally.own_lag.summary()).filter(|lag| lag.count > 0),
         waited_seconds: health.threads.iter().map(|thread| thread.waited.as_secs_f64()).sum(),
+        floor: finished
+            .outcome
+            .floor
+            .map(|floor| Floor { response: floor, near: finished.outcome.is_near_the_floor() }),
         cores: shares.map(|(cores, percent)| CoreShare { cores, percent }).collect(),
     }
 }

@@ -291,6 +291,27 @@ fn the_report_of_a_broadcast_run() {
     assert_eq!(text(&args, &outcome, Style::PLAIN), include_str!("broadcast.txt"));
 }
 
+/// Nobody shall read the tool's latency as the server's.
+#[test]
+fn the_floor_is_said_and_who_is_near_it() {
+    let mut outcome = echo();
+    assert!(document(&[], &outcome)["generator"]["floor"].is_null());
+    let floor =
+        |p50| Some(crate::measure::Summary { count: 150, p50, p99: 90_000, ..Default::default() });
+    // The median response is 69.1 us.
+    for (p50, near) in [(34_000, false), (36_000, true)] {
+        outcome.floor = floor(p50);
+        let said = text(&["--rate", "2000"], &outcome, Style::PLAIN);
+        assert!(
+            said.contains(&format!("floor         p50 {}.0us, p99 90.0us: ", p50 / 1000)),
+            "{said}"
+        );
+        assert_eq!(said.contains("response p50 is under twice that"), near, "{said}");
+        let found = &document(&[], &outcome)["generator"]["floor"];
+        assert_eq!((found["p50"].as_u64(), found["near"].as_bool()), (Some(p50), Some(near)));
+    }
+}
+
 /// What went wrong is said in every mode, verified or not.
 #[test]
 fn faults_are_never_hidden() {

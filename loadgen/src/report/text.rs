@@ -65,6 +65,7 @@ pub(super) fn report(finished: Finished<'_>, style: Style) -> String {
     errors(outcome, &mut page);
     page.blank();
     generator(finished, &mut page);
+    floor(outcome, &mut page);
     server::lines(finished, &mut page);
     for note in &outcome.notes {
         page.line("note", note);
@@ -337,6 +338,26 @@ fn generator(finished: Finished<'_>, page: &mut Page) {
         parts.push(format!("{noun} {} {percent:.1} %", names.join("+")));
     }
     page.line("generator", &parts.join(", "));
+}
+
+/// What the generator reports of an echo that costs nothing.
+fn floor(outcome: &Outcome, page: &mut Page) {
+    let Some(floor) = &outcome.floor else { return };
+    let figures = format!(
+        "p50 {}, p99 {}: what this generator reports of an echo that costs nothing",
+        time(floor.p50),
+        time(floor.p99)
+    );
+    page.line("floor", &figures);
+    if let Some((kind, _)) = outcome.answered().filter(|_| outcome.is_near_the_floor()) {
+        let text = format!(
+            "{} p50 is under twice that: it is the generator's and the kernel's more than the \
+             server's",
+            kind.name()
+        );
+        let text = page.style.doubtful(&text);
+        page.line("", &text);
+    }
 }
 
 /// CPU for each message. Pings cost as much as messages do, so where they are many it is said.

@@ -23,7 +23,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use server::{Manner, Server};
 
 fn start(arguments: &str) -> Result<Outcome, RunError> {
-    let line = format!("loadgen --quiet --no-pin {arguments}");
+    let line = format!("loadgen --quiet --no-pin --floor off {arguments}");
     run(&Args::try_parse_from(line.split_ascii_whitespace()).unwrap().plan().unwrap())
 }
 
@@ -263,7 +263,8 @@ fn a_generator_that_is_too_slow() {
 #[test]
 fn a_run_can_be_cut_short() {
     let server = Server::start(Manner::Echo);
-    let line = format!("loadgen ws://{}/ --quiet --no-pin -c 10 -R 500 -d 1m", server.address);
+    let line =
+        format!("loadgen ws://{}/ --quiet --no-pin --floor off -c 10 -R 500 -d 1m", server.address);
     let plan = Args::try_parse_from(line.split(' ')).unwrap().plan().unwrap();
     let begun = Instant::now();
     let stop_after = |time: Duration| {
@@ -294,7 +295,9 @@ fn a_run_can_be_cut_short() {
 fn control_c() {
     let child = || {
         let mut command = Command::new(env!("CARGO_BIN_EXE_loadgen"));
-        command.args(["-c", "5", "-R", "100", "-d", "1m", "--warmup", "0ms", "--no-pin"]);
+        command.args([
+            "-c", "5", "-R", "100", "-d", "1m", "--warmup", "0ms", "--no-pin", "--floor", "off",
+        ]);
         command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap()
     };
     let (one, mut two) = (child(), child());
