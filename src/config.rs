@@ -4,9 +4,13 @@
 //! connections, memory) is worked out by [`Config::plan`] from a [`Machine`] that the caller fills.
 
 mod error;
+#[cfg(feature = "server")]
+mod file;
 mod machine;
 mod options;
 mod plan;
+mod rooms;
+mod secret;
 mod units;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -16,6 +20,8 @@ pub use error::ConfigError;
 pub use machine::{Machine, System, Use, kib_line, reserved_descriptors};
 pub use options::Options;
 pub use plan::Plan;
+pub use rooms::{Allow, Namespace, Rooms, Slow, Tokens};
+pub use secret::Secret;
 pub use units::{parse_count, parse_duration, parse_size};
 
 use crate::limits::{self, MAX_SHARDS};
@@ -73,6 +79,10 @@ pub struct Config {
     pub congestion: Option<String>,
     /// A shard's one read buffer, in bytes.
     pub read_buffer: usize,
+    /// Who is let into rooms, and what may be done there.
+    pub rooms: Rooms,
+    /// What callers of the admin API show; `None`: there is no API.
+    pub api_key: Option<Secret>,
 }
 
 impl Default for Config {
@@ -98,6 +108,8 @@ impl Default for Config {
             drain_timeout: limits::DRAIN_TIMEOUT,
             congestion: None,
             read_buffer: limits::READ_BUFFER,
+            rooms: Rooms::default(),
+            api_key: None,
         }
     }
 }
@@ -126,6 +138,7 @@ impl Config {
         config.set_sizes(raw)?;
         config.set_times(raw)?;
         config.set_names(raw)?;
+        config.set_rooms(raw)?;
         if let Some(text) = &raw.threads {
             config.threads = threads(text)?;
         }
@@ -217,7 +230,8 @@ impl Config {
             self.allow_origin.push(origin(text)?);
         }
         for text in &raw.subprotocol {
-            self.subprotocols.push(subprotocol(text)?);
+            token("--subprotocol", text, "chat.v1")?;
+            self.subprotocols.push(text.clone());
         }
         if let Some(text) = &raw.congestion {
             let name =
@@ -335,18 +349,14 @@ fn origin(text: &str) -> Result<String, ConfigError> {
     ))
 }
 
-/// A subprotocol's name is a token (RFC 6455 4.1, RFC 9110 5.6.2).
-fn subprotocol(text: &str) -> Result<String, ConfigError> {
-    let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
-    if !text.is_empty() && text.bytes().all(token) {
-        return Ok(text.to_owned());
+/// The name of a subprotocol or a cookie is a token (RFC 6455 4.1, RFC 6265 4.1.1, RFC 9110 5.6.2).
+fn token(option: &'static str, text: &str, such_as: &str) -> Result<(), ConfigError> {
+    let of_token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
+    if !text.is_empty() && text.bytes().all(of_token) {
+        return Ok(());
     }
-    Err(ConfigError::new(
-        "--subprotocol",
-        text,
-        "not a token",
-        "use letters, digits and !#$%&'*+-.^_`|~ only, such as chat.v1",
-    ))
+    let remedy = format!("use letters, digits and !#$%&'*+-.^_`|~ only, such as {such_as}");
+    Err(ConfigError::new(option, text, "not a token", remedy))
 }
 
 #[cfg(test)]

@@ -162,6 +162,15 @@ pub const CAUGHT_UP: usize = 16 * 1024;
 /// Deliveries that the publications of one connection may cause in a second in the mean, and at
 /// once: two rooms of 50,000, twenty times a second.
 pub const DELIVERIES_PER_CLIENT: u32 = 2_000_000;
+/// Bytes of a token: as much as one request's head could carry.
+pub const MAX_TOKEN: usize = MAX_HEAD;
+
+/// Seconds by which an issuer's clock may be ahead of ours: from so long before its `nbf` a token
+/// is taken. Its `exp` has no leeway.
+pub const TOKEN_LEEWAY_S: u64 = 60;
+
+/// Bytes of a configuration file or a file of keys.
+pub const MAX_FILE: usize = 1 << 20;
 
 /// Bytes held for slow peers and half-received messages by the whole process, at most.
 pub const MAX_BUFFERED: usize = 1 << 30;

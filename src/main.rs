@@ -6,8 +6,8 @@ use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
-use plimsoll::config::{Config, Options};
-use plimsoll::server::{Server, StartError};
+use plimsoll::config::{Config, ConfigError, Options};
+use plimsoll::server::{Server, StartError, read_text};
 use tracing_subscriber::EnvFilter;
 
 /// Thread-per-core WebSocket server: echo on / and /echo, broadcast on /broadcast and
@@ -23,11 +23,11 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    if let Err(error) = log(&arguments.log) {
+    let Arguments { mut options, log: filter } = Arguments::parse();
+    if let Err(error) = log(&filter) {
         return fail(2, &error);
     }
-    let config = match Config::from_options(&arguments.options) {
+    let config = match file(&mut options).and_then(|()| Config::from_options(&options)) {
         Ok(config) => config,
         Err(error) => return fail(2, &error.to_string()),
     };
@@ -41,6 +41,13 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(1, &error.to_string()),
     }
+}
+
+/// What the configuration file says where flags and environment say nothing.
+fn file(options: &mut Options) -> Result<(), ConfigError> {
+    let Some(path) = options.config.clone() else { return Ok(()) };
+    let text = read_text("--config", &path)?;
+    options.fill_from_file(&path, &text)
 }
 
 fn log(filter: &str) -> Result<(), String> {

@@ -4,6 +4,7 @@
 //! parted). Ending: readiness says no, listeners close, everybody is told 1001, and when the last
 //! one is gone or the drain timeout has passed the shards end, then the admin plane.
 
+mod keys;
 mod machine;
 mod spec;
 
@@ -14,6 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::{Duration, Instant};
 
+pub use keys::read_text;
 pub use machine::this_machine;
 
 use crate::config::{Config, ConfigError, Plan};

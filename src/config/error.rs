@@ -17,7 +17,7 @@ pub struct ConfigError {
 }
 
 impl ConfigError {
-    pub(super) fn new(
+    pub(crate) fn new(
         option: &'static str,
         input: &str,
         rule: impl Into<Cow<'static, str>>,

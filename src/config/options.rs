@@ -1,6 +1,9 @@
 //! Options as text, before any rule is applied. On the command line each is a flag, and an
 //! environment variable of the same name with `PLIMSOLL_` in front.
 
+use super::rooms::Namespace;
+use super::secret::Secret;
+
 /// Raw options; what is absent gets its default.
 #[derive(Clone, Default, Debug)]
 #[cfg_attr(feature = "server", derive(clap::Args))]
@@ -77,4 +80,103 @@ pub struct Options {
     /// A shard's read buffer [default: 128KiB]
     #[cfg_attr(feature = "server", arg(long, env = "PLIMSOLL_READ_BUFFER", value_name = "SIZE"))]
     pub read_buffer: Option<String>,
+    /// Secret that HS256 tokens are signed with. By the environment it is not in a list of processes
+    #[cfg_attr(
+        feature = "server",
+        arg(
+            long,
+            env = "PLIMSOLL_TOKEN_HMAC_SECRET",
+            hide_env_values = true,
+            value_name = "SECRET"
+        )
+    )]
+    pub token_hmac_secret: Option<Secret>,
+    /// PEM file with a public key for RS256, ES256 or `EdDSA` tokens; may be repeated
+    #[cfg_attr(
+        feature = "server",
+        arg(long, env = "PLIMSOLL_TOKEN_PUBLIC_KEY", value_name = "FILE", value_delimiter = ',')
+    )]
+    pub token_public_key: Vec<String>,
+    /// JSON file with a set of keys (JWKS), of which a token's kid chooses one
+    #[cfg_attr(feature = "server", arg(long, env = "PLIMSOLL_TOKEN_JWKS", value_name = "FILE"))]
+    pub token_jwks: Option<String>,
+    /// What the aud of every token must hold [default: anything]
+    #[cfg_attr(
+        feature = "server",
+        arg(long, env = "PLIMSOLL_TOKEN_AUDIENCE", value_name = "NAME")
+    )]
+    pub token_audience: Option<String>,
+    /// What the iss of every token must be [default: anything]
+    #[cfg_attr(feature = "server", arg(long, env = "PLIMSOLL_TOKEN_ISSUER", value_name = "NAME"))]
+    pub token_issuer: Option<String>,
+    /// Cookie that may hold a token; needs --allow-origin [default: none]
+    #[cfg_attr(feature = "server", arg(long, env = "PLIMSOLL_TOKEN_COOKIE", value_name = "NAME"))]
+    pub token_cookie: Option<String>,
+    /// Let clients without a token into rooms: to try things out, on a loopback address
+    #[cfg_attr(feature = "server", arg(long, env = "PLIMSOLL_ROOMS_OPEN",
+        value_parser = clap::builder::FalseyValueParser::new()))]
+    pub rooms_open: bool,
+    /// Open the rooms on an address that others can reach
+    #[cfg_attr(feature = "server", arg(long, env = "PLIMSOLL_I_KNOW",
+        value_parser = clap::builder::FalseyValueParser::new()))]
+    pub i_know: bool,
+    /// Key for the API on the admin address [default: the API is off]. By the environment it is not
+    /// in a list of processes
+    #[cfg_attr(
+        feature = "server",
+        arg(long, env = "PLIMSOLL_API_KEY", hide_env_values = true, value_name = "KEY")
+    )]
+    pub api_key: Option<Secret>,
+    /// TOML file with the names of these flags, and a [[namespace]] for each kind of room
+    #[cfg_attr(feature = "server", arg(long, env = "PLIMSOLL_CONFIG", value_name = "FILE"))]
+    pub config: Option<String>,
+    /// Options by namespace: from a file only.
+    #[cfg_attr(feature = "server", arg(skip))]
+    pub namespaces: Vec<Namespace>,
+}
+
+/// Where a named option's value goes.
+#[cfg(feature = "server")]
+pub(super) enum Slot<'o> {
+    Text(&'o mut Option<String>),
+    Secret(&'o mut Option<Secret>),
+    List(&'o mut Vec<String>),
+    Switch(&'o mut bool),
+}
+
+#[cfg(feature = "server")]
+impl Options {
+    /// Every option but the file, by its name with underscores.
+    pub(super) fn slots(&mut self) -> Vec<(&'static str, Slot<'_>)> {
+        vec![
+            ("listen", Slot::Text(&mut self.listen)),
+            ("admin", Slot::Text(&mut self.admin)),
+            ("threads", Slot::Text(&mut self.threads)),
+            ("no_pin", Slot::Switch(&mut self.no_pin)),
+            ("max_connections", Slot::Text(&mut self.max_connections)),
+            ("max_per_address", Slot::Text(&mut self.max_per_address)),
+            ("max_message", Slot::Text(&mut self.max_message)),
+            ("max_pending", Slot::Text(&mut self.max_pending)),
+            ("max_buffered", Slot::Text(&mut self.max_buffered)),
+            ("allow_origin", Slot::List(&mut self.allow_origin)),
+            ("subprotocol", Slot::List(&mut self.subprotocol)),
+            ("handshake_timeout", Slot::Text(&mut self.handshake_timeout)),
+            ("ping_interval", Slot::Text(&mut self.ping_interval)),
+            ("pong_timeout", Slot::Text(&mut self.pong_timeout)),
+            ("idle_timeout", Slot::Text(&mut self.idle_timeout)),
+            ("close_timeout", Slot::Text(&mut self.close_timeout)),
+            ("drain_timeout", Slot::Text(&mut self.drain_timeout)),
+            ("congestion", Slot::Text(&mut self.congestion)),
+            ("read_buffer", Slot::Text(&mut self.read_buffer)),
+            ("token_hmac_secret", Slot::Secret(&mut self.token_hmac_secret)),
+            ("token_public_key", Slot::List(&mut self.token_public_key)),
+            ("token_jwks", Slot::Text(&mut self.token_jwks)),
+            ("token_audience", Slot::Text(&mut self.token_audience)),
+            ("token_issuer", Slot::Text(&mut self.token_issuer)),
+            ("token_cookie", Slot::Text(&mut self.token_cookie)),
+            ("rooms_open", Slot::Switch(&mut self.rooms_open)),
+            ("i_know", Slot::Switch(&mut self.i_know)),
+            ("api_key", Slot::Secret(&mut self.api_key)),
+        ]
+    }
 }

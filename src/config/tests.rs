@@ -19,7 +19,7 @@ fn nothing_given_is_the_default() {
 fn each_option_arrives() {
     let options = Options {
         listen: Some("[::1]:0".into()),
-        admin: Some("off".into()),
+        admin: Some("[::1]:1".into()),
         threads: Some("3".into()),
         no_pin: true,
         max_connections: Some("100k".into()),
@@ -37,10 +37,21 @@ fn each_option_arrives() {
         drain_timeout: Some("1h".into()),
         congestion: Some("bbr".into()),
         read_buffer: Some("65536".into()),
+        token_hmac_secret: Some("hush".into()),
+        token_public_key: vec!["a.pem".into()],
+        token_jwks: Some("set.json".into()),
+        token_audience: Some("chat".into()),
+        token_issuer: Some("us".into()),
+        token_cookie: None,
+        rooms_open: true,
+        i_know: false,
+        api_key: Some("key".into()),
+        config: None,
+        namespaces: vec![Namespace::default()],
     };
     let config = Config {
         listen: "[::1]:0".parse().unwrap(),
-        admin: None,
+        admin: Some("[::1]:1".parse().unwrap()),
         threads: Threads::Count(3),
         pin: false,
         max_connections: Some(100_000),
@@ -59,6 +70,19 @@ fn each_option_arrives() {
         drain_timeout: Duration::from_hours(1),
         congestion: Some("bbr".into()),
         read_buffer: 65536,
+        rooms: Rooms {
+            open: true,
+            tokens: Tokens {
+                hmac_secret: Some("hush".into()),
+                public_keys: vec!["a.pem".into()],
+                jwks: Some("set.json".into()),
+                audience: Some("chat".into()),
+                issuer: Some("us".into()),
+                cookie: None,
+            },
+            namespaces: vec![Namespace::default()],
+        },
+        api_key: Some("key".into()),
     };
     assert_eq!(Config::from_options(&options), Ok(config));
 }
@@ -133,6 +157,69 @@ fn every_bad_value_names_input_rule_and_remedy() {
         assert!(error.contains(rule), "{error}: {rule}");
         assert!(error.contains(remedy), "{error}: {remedy}");
     }
+}
+
+#[test]
+fn rooms_and_keys_that_would_let_anybody_in_are_refused() {
+    let some = |text: &str| Some(text.to_owned());
+    let secret = |text: &str| Some(Secret::from(text));
+    let cookie = |origins: &[&str]| {
+        raw(|o| {
+            o.token_hmac_secret = secret("s");
+            o.token_cookie = some("token");
+            o.allow_origin = origins.iter().map(|&origin| origin.to_owned()).collect();
+        })
+    };
+    let open = |listen: &str| raw(|o| (o.rooms_open, o.listen) = (true, Some(listen.to_owned())));
+    let table = [
+        (raw(|o| o.token_hmac_secret = secret("")), "--token-hmac-secret '': an empty", "openssl"),
+        (raw(|o| o.api_key = secret("")), "--api-key '': an empty", "openssl"),
+        (raw(|o| o.api_key = secret("a b")), "--api-key 'not shown'", "without spaces"),
+        (
+            raw(|o| (o.api_key, o.admin) = (secret("k"), some("off"))),
+            "the admin address, which is off",
+            "give --admin an address",
+        ),
+        (raw(|o| o.token_audience = some("a")), "--token-audience 'a': there is no key", "add"),
+        (raw(|o| o.token_issuer = some("a")), "--token-issuer 'a'", "--token-jwks"),
+        (raw(|o| o.token_cookie = some("a")), "--token-cookie 'a'", "--token-public-key"),
+        (cookie(&[]), "any page could use", "--allow-origin https://example.org"),
+        (cookie(&["https://a.b", "*"]), "any page could use", "--allow-origin"),
+        (
+            raw(|o| (o.token_hmac_secret, o.token_cookie) = (secret("s"), some("a=b"))),
+            "--token-cookie 'a=b': not a token",
+            "such as token",
+        ),
+        (
+            raw(|o| o.token_public_key = vec!["f".to_owned(); 9]),
+            "--token-public-key 'f': more than 8 files",
+            "--token-jwks",
+        ),
+        (open("0.0.0.0:9001"), "--rooms-open '0.0.0.0:9001': whoever reaches", "--i-know"),
+        (open("[::]:0"), "--rooms-open '[::]:0'", "--token-hmac-secret"),
+    ];
+    for (options, rule, remedy) in table {
+        let error = Config::from_options(&options).unwrap_err().to_string();
+        assert!(error.contains(rule) && error.contains(remedy), "{error}: {rule}");
+        assert!(!error.contains("a b"), "{error}");
+    }
+    for listen in ["127.0.0.1:0", "127.8.8.8:1", "[::1]:0"] {
+        assert!(Config::from_options(&open(listen)).unwrap().rooms.are_wanted());
+    }
+    let known = Options { i_know: true, ..open("0.0.0.0:0") };
+    assert!(Config::from_options(&known).unwrap().rooms.open);
+    assert!(Config::from_options(&cookie(&["https://a.b"])).is_ok());
+    assert!(!Config::default().rooms.are_wanted());
+}
+
+#[test]
+fn debug_shows_no_secret() {
+    let options = raw(|o| {
+        o.token_hmac_secret = Some("hush hush".into());
+        o.api_key = Some("hush-hush".into());
+    });
+    let said = format!("{options:?} {:?}", Config::from_options(&options));
+    assert!(!said.contains("hush") && said.contains("Secret(..)"), "{said}");
 }
 
 #[test]
