@@ -72,8 +72,8 @@ pub enum Ask {
         user: Box<str>,
         /// Only this connection.
         client: Option<Box<str>>,
-        /// All but this connection.
-        except: Option<Box<str>>,
+        /// All but these connections.
+        except: Vec<Box<str>>,
         /// The close code, 3000 to 4999.
         code: u16,
         /// The close reason, 123 bytes at most.

@@ -169,6 +169,18 @@ pub const MAX_TOKEN: usize = MAX_HEAD;
 /// is taken. Its `exp` has no leeway.
 pub const TOKEN_LEEWAY_S: u64 = 60;
 
+/// Bytes of one request to the admin API.
+pub const MAX_API_BODY: usize = 4 << 20;
+
+/// From the head of a request to the admin API to its last byte.
+pub const API_BODY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Rooms that one broadcast of the admin API may name.
+pub const BROADCAST_CHANNELS: usize = 10_000;
+
+/// From the admin plane's question to a shard's answer. A shard's turn takes milliseconds.
+pub const CALL_TIMEOUT: Duration = Duration::from_secs(2);
+
 /// Bytes of a configuration file or a file of keys.
 pub const MAX_FILE: usize = 1 << 20;
 

@@ -244,7 +244,7 @@ impl Starting {
         };
         #[cfg(feature = "server")]
         if config.admin.is_some() || on_signal.is_some() {
-            server.control = Some(control::start(config.admin, facts, on_signal)?);
+            server.control = Some(control::start(config.admin, facts, None, on_signal)?);
         }
         Ok(server)
     }

@@ -26,6 +26,7 @@ use std::fmt;
 pub use api_key::ApiKey;
 pub use key::{Algorithm, Key, KeyError};
 pub use offer::{BEARER, Head, offered};
+pub use token::one_line;
 
 use token::Claims;
 

@@ -106,14 +106,19 @@ impl Claims {
             }
         }
         let user = self.user.unwrap_or_default();
-        Ok(ConnectionClaims { user, expires, info: self.info.as_deref().map(one_line), channels })
+        Ok(ConnectionClaims {
+            user,
+            expires,
+            info: self.info.as_deref().map(|info| one_line(info.get())),
+            channels,
+        })
     }
 
     pub(super) fn subscription(self) -> Result<SubscriptionClaims, Fault> {
         let expires = self.refresh_at();
         let channel = self.channel.filter(|name| !name.is_empty()).ok_or(Fault::NoChannel)?;
         let user = self.user.unwrap_or_default();
-        let info = self.info.as_deref().map(one_line);
+        let info = self.info.as_deref().map(|info| one_line(info.get()));
         let client = self.client.filter(|client| !client.is_empty());
         Ok(SubscriptionClaims { user, channel, client, expires, info })
     }
@@ -123,10 +128,10 @@ impl Claims {
     }
 }
 
-/// JSON as it was signed, on one line: replies are parted by line feeds, and JSON has them between
-/// its tokens only (RFC 8259 7: inside a string they are escaped).
-fn one_line(json: &RawValue) -> Box<str> {
-    json.get().replace(['\n', '\r'], " ").into()
+/// Valid JSON as it was written, on one line: replies to clients are parted by line feeds, and JSON
+/// has them between its tokens only (RFC 8259 7: inside a string they are escaped).
+pub fn one_line(json: &str) -> Box<str> {
+    json.replace(['\n', '\r'], " ").into()
 }
 
 /// RFC 7519 2, `NumericDate`: seconds, not always whole ones.

@@ -1,14 +1,17 @@
 //! Floor 4: the control plane. One thread with an asynchronous runtime of its own: admin HTTP
-//! (a page, `/healthz`, `/readyz`, `/metrics`), signals, and the few lines that a log should have.
+//! (a page, `/healthz`, `/readyz`, `/metrics`, `/api`), signals, and the few lines that a log should
+//! have.
 //!
-//! It reads the shards' counters and nothing else of theirs. What a signal means is the caller's to
-//! say. The data plane runs on if this thread is slow or gone.
+//! It reads the shards' counters, and asks them by mail for what the API wants. What a signal means
+//! is the caller's to say. The data plane runs on if this thread is slow or gone.
 //!
 //! It must be started after the shards: they part with the process's descriptor table, and what is
 //! opened before would be copied into theirs.
 
 mod admin;
 mod alarm;
+mod api;
+mod desk;
 mod metrics;
 mod page;
 mod process;
@@ -25,8 +28,10 @@ use std::time::Instant;
 
 use tokio::sync::oneshot;
 
+pub use desk::Shards;
 pub use signals::{Held, hold};
 
+use crate::auth::ApiKey;
 use crate::conn::Tally;
 use crate::shard::Counters;
 
@@ -49,6 +54,15 @@ pub struct Facts {
     pub max_connections: usize,
     /// Bytes held for peers at most.
     pub max_buffered: usize,
+}
+
+/// What the API of the admin address needs.
+#[derive(Clone, Debug)]
+pub struct Keyed {
+    /// What its callers show.
+    pub key: ApiKey,
+    /// Whom it asks.
+    pub shards: Shards,
 }
 
 /// What a signal asks for.
@@ -90,14 +104,15 @@ pub struct Control {
 /// What to do when a signal comes.
 pub type OnSignal = Box<dyn FnMut(Asked) + Send>;
 
-/// Starts the thread: the admin listener, if there is to be one, and the signals, if somebody
-/// wants them.
+/// Starts the thread: the admin listener, if there is to be one, with the API, if there is a key to
+/// it, and the signals, if somebody wants them.
 ///
 /// # Errors
 /// The address can not be listened on, or the system has no thread or descriptor left.
 pub fn start(
     listen: Option<SocketAddr>,
     facts: Facts,
+    api: Option<Keyed>,
     on_signal: Option<OnSignal>,
 ) -> Result<Control, ControlError> {
     let (stop, stopped) = oneshot::channel();
@@ -107,7 +122,7 @@ pub fn start(
             Ok(runtime) => runtime,
             Err(e) => return drop(ready.send(Err(e.into()))),
         };
-        runtime.block_on(run(listen, facts, on_signal, ready, stopped));
+        runtime.block_on(run((listen, api), facts, on_signal, ready, stopped));
     })?;
     let outcome = started.recv().map_err(|_| io::Error::other("its thread panicked"));
     let addr = outcome??;
@@ -115,7 +130,7 @@ pub fn start(
 }
 
 async fn run(
-    listen: Option<SocketAddr>,
+    (listen, api): (Option<SocketAddr>, Option<Keyed>),
     facts: Facts,
     on_signal: Option<OnSignal>,
     ready: mpsc::SyncSender<Result<Option<SocketAddr>, ControlError>>,
@@ -129,17 +144,19 @@ async fn run(
         Some(on_signal) => signals::Watch::new(on_signal).map(Some),
         None => Ok(None),
     };
-    let (listener, signals) = match (bound, signals) {
-        (Ok(listener), Ok(signals)) => (listener, signals),
-        (Err(e), _) => return drop(ready.send(Err(e))),
-        (_, Err(e)) => return drop(ready.send(Err(e.into()))),
+    let facts = Arc::new(facts);
+    let router = admin::router(&facts, api).map_err(ControlError::from);
+    let (listener, signals, router) = match (bound, signals, router) {
+        (Ok(listener), Ok(signals), Ok(router)) => (listener, signals, router),
+        (Err(e), ..) | (_, _, Err(e)) => return drop(ready.send(Err(e))),
+        (_, Err(e), _) => return drop(ready.send(Err(e.into()))),
     };
     let addr = listener.as_ref().and_then(|listener| listener.local_addr().ok());
     if ready.send(Ok(addr)).is_err() {
         return;
     }
     tokio::select! {
-        () = admin::serve(listener, facts.clone()) => {}
+        () = admin::serve(listener, router) => {}
         () = alarm::watch(&facts) => {}
         () = signals::watch(signals) => {}
         // The owner is gone or says so: connections to the admin port are cut.

@@ -38,7 +38,7 @@ fn health_readiness_and_metrics() {
     let facts = facts();
     facts.counters[1].opened.add(5);
     let draining = Arc::clone(&facts.draining);
-    let control = start(Some(any_port()), facts, None).unwrap();
+    let control = start(Some(any_port()), facts, None, None).unwrap();
     let addr = control.addr().unwrap();
     assert!(get(addr, "/healthz").starts_with("HTTP/1.1 200 OK\r\n"));
     assert!(get(addr, "/readyz").starts_with("HTTP/1.1 200 OK\r\n"));
@@ -60,11 +60,11 @@ fn health_readiness_and_metrics() {
 fn an_address_in_use_is_named_with_a_remedy() {
     let taken = TcpListener::bind(any_port()).unwrap();
     let addr = taken.local_addr().unwrap();
-    let error = start(Some(addr), facts(), None).unwrap_err().to_string();
+    let error = start(Some(addr), facts(), None, None).unwrap_err().to_string();
     assert!(error.contains(&addr.to_string()) && error.contains("--admin off"), "{error}");
 }
 
 #[test]
 fn without_a_listener_there_is_no_address() {
-    assert_eq!(start(None, facts(), None).unwrap().addr(), None);
+    assert_eq!(start(None, facts(), None, None).unwrap().addr(), None);
 }
