@@ -2,7 +2,7 @@
 import { createHmac, createPrivateKey, sign } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 
-export const { URL_PROXIED, URL_DIRECT, API, API_KEY, SECRET, RIG, KEYS } = process.env;
+export const { FLOOD, URL_PROXIED, URL_DIRECT, API, API_KEY, SECRET, RIG, KEYS } = process.env;
 
 const encode = (value) => Buffer.from(JSON.stringify(value)).toString('base64url');
 const now = () => Math.floor(Date.now() / 1000);

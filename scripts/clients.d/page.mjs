@@ -23,8 +23,8 @@ const talk = (url, options, channel) => new Promise((done) => {
   const sub = client.newSubscription(channel);
   const seen = [];
   const end = (why) => {
-    client.disconnect();
     done({ why, seen });
+    client.disconnect();
   };
   setTimeout(() => end('timeout'), 15000);
   client.on('disconnected', (ctx) => end(ctx.code));
