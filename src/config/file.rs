@@ -166,14 +166,15 @@ fn set(to: &mut Namespace, key: &str, value: &Value) -> Option<bool> {
     if let Some(slot) = allowed(to, key) {
         return Some(put(slot, value.as_bool()));
     }
+    let duration = || value.as_str().and_then(|text| parse_duration(OPTION, text).ok());
     Some(match key {
         "presence" => put(&mut to.presence, value.as_bool()),
         "join_leave" => put(&mut to.join_leave, value.as_bool()),
         "force_recovery" => put(&mut to.force_recovery, value.as_bool()),
         "allow_user_limited_channels" => put(&mut to.allow_user_limited_channels, value.as_bool()),
         "history_size" => put(&mut to.history_size, count(value)),
-        "history_ttl" => put(&mut to.history_ttl, duration(value)),
-        "history_meta_ttl" => put(&mut to.history_meta_ttl, duration(value)),
+        "history_ttl" => put(&mut to.history_ttl, duration()),
+        "history_meta_ttl" => put(&mut to.history_meta_ttl, duration()),
         "publish_rate" => {
             put(&mut to.publish_rate, count(value).and_then(|count| u32::try_from(count).ok()))
         }
@@ -218,11 +219,6 @@ fn count(value: &Value) -> Option<usize> {
         Value::String(text) => parse_count(OPTION, text).ok(),
         _ => None,
     }
-}
-
-/// Twice an option: whether it could be read, and what it says; `off` is nothing.
-fn duration(value: &Value) -> Option<Option<Duration>> {
-    parse_duration(OPTION, value.as_str()?).ok()
 }
 
 fn expected(key: &str) -> (&'static str, &'static str) {

@@ -210,9 +210,9 @@ mod tests {
     #[test]
     fn a_full_mailbox_is_tried_again_and_then_given_up() {
         let tries = Arc::new(AtomicU64::new(0));
-        let tried = Arc::clone(&tries);
+        let counted = Arc::clone(&tries);
         let busy = shards(1, move |_, call| {
-            if tried.fetch_add(1, Relaxed) < 3 {
+            if counted.fetch_add(1, Relaxed) < 3 {
                 return Err(call);
             }
             call.reply.send(Ok(Answer::Done));

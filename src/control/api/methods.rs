@@ -219,7 +219,7 @@ async fn of_room(
 }
 
 #[derive(Serialize)]
-struct Client<'a> {
+struct Who<'a> {
     client: &'a str,
     user: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -228,7 +228,7 @@ struct Client<'a> {
     chan_info: Option<&'a RawValue>,
 }
 
-impl<'a> From<&'a Member> for Client<'a> {
+impl<'a> From<&'a Member> for Who<'a> {
     fn from(member: &'a Member) -> Self {
         Self {
             client: &member.client,
@@ -245,7 +245,7 @@ async fn presence(fields: Fields, desk: &Desk) -> Done {
     else {
         return unexpected();
     };
-    let clients: BTreeMap<&str, Client<'_>> =
+    let clients: BTreeMap<&str, Who<'_>> =
         members.iter().map(|member| (&*member.client, member.into())).collect();
     json(&BTreeMap::from([("presence", clients)]))
 }
@@ -265,13 +265,13 @@ struct Past<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     data: Option<&'a RawValue>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    info: Option<Client<'a>>,
+    info: Option<Who<'a>>,
 }
 
 impl<'a> From<&'a Publication> for Past<'a> {
     fn from(publication: &'a Publication) -> Self {
         let Publication { offset, data, info } = publication;
-        Self { offset: *offset, data: raw(data), info: info.as_ref().map(Client::from) }
+        Self { offset: *offset, data: raw(data), info: info.as_ref().map(Who::from) }
     }
 }
 
