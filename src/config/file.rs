@@ -1,8 +1,6 @@
 //! The configuration file: TOML with the names of the flags, and a `[[namespace]]` for each
 //! namespace of rooms. Flags and environment go before it.
 
-use std::time::Duration;
-
 use toml::{Table, Value};
 
 use super::error::ConfigError;
@@ -249,6 +247,8 @@ fn consistent(path: &str, namespace: &Namespace) -> Result<(), ConfigError> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn read(text: &str) -> Result<Options, ConfigError> {

@@ -90,7 +90,7 @@ fn each_option_arrives() {
 #[test]
 fn every_bad_value_names_input_rule_and_remedy() {
     let some = |text: &str| Some(text.to_owned());
-    let table = [
+    let table = vec![
         (
             raw(|o| o.listen = some("localhost")),
             "--listen 'localhost': not an IP",
@@ -171,7 +171,7 @@ fn rooms_and_keys_that_would_let_anybody_in_are_refused() {
         })
     };
     let open = |listen: &str| raw(|o| (o.rooms_open, o.listen) = (true, Some(listen.to_owned())));
-    let table = [
+    let table = vec![
         (raw(|o| o.token_hmac_secret = secret("")), "--token-hmac-secret '': an empty", "openssl"),
         (raw(|o| o.api_key = secret("")), "--api-key '': an empty", "openssl"),
         (raw(|o| o.api_key = secret("a b")), "--api-key 'not shown'", "without spaces"),

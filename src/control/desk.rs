@@ -203,7 +203,7 @@ mod tests {
 
     #[test]
     fn a_shard_that_drops_the_call_is_known_at_once() {
-        let desk = Desk::with_patience(shards(1, |_, _| Ok(())), Duration::from_secs(600)).unwrap();
+        let desk = Desk::with_patience(shards(1, |_, _| Ok(())), Duration::from_mins(10)).unwrap();
         assert_eq!(run(desk.ask_home("a", Ask::Info)), Err(Denied::Internal));
     }
 
@@ -218,7 +218,7 @@ mod tests {
             call.reply.send(Ok(Answer::Done));
             Ok(())
         });
-        let desk = Desk::with_patience(busy, Duration::from_secs(600)).unwrap();
+        let desk = Desk::with_patience(busy, Duration::from_mins(10)).unwrap();
         assert_eq!(run(desk.ask_home("a", Ask::Info)), Ok(Answer::Done));
         assert_eq!(tries.load(Relaxed), 4);
         let full = Desk::with_patience(shards(1, |_, call| Err(call)), Duration::from_millis(5));

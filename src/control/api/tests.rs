@@ -76,10 +76,6 @@ fn post(control: &Control, method: &str, body: &str) -> (u16, Value) {
     (status, serde_json::from_str(&body).unwrap())
 }
 
-fn done(_: usize, _: &Ask) -> Outcome {
-    Ok(Answer::Done)
-}
-
 #[test]
 fn only_the_key_opens() {
     let (control, asked) = api(|_, _| Ok(Answer::Published(None)));
@@ -118,7 +114,7 @@ fn without_a_key_there_is_no_api() {
 
 #[test]
 fn requests_that_are_none_are_told_why() {
-    let (control, asked) = api(done);
+    let (control, asked) = api(|_, _| Ok(Answer::Done));
     let key = "X-API-Key: k3y\r\n";
     let get = format!("GET /api/info HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{key}\r\n");
     assert_eq!(exchange(&control, &get).0, 405);
@@ -162,7 +158,7 @@ fn a_publication_goes_to_its_rooms_home_on_one_line() {
 
 #[test]
 fn mistakes_in_a_body_are_bad_requests_that_name_the_member() {
-    let (control, asked) = api(done);
+    let (control, asked) = api(|_, _| Ok(Answer::Done));
     let cases = [
         ("publish", r#"{"data":1}"#, "channel is missing"),
         ("publish", r#"{"channel":"","data":1}"#, "channel is empty"),
