@@ -11,7 +11,7 @@ use plimsoll::server::{Server, StartError, read_text};
 use tracing_subscriber::EnvFilter;
 
 /// Thread-per-core WebSocket server: echo on / and /echo, broadcast on /broadcast and
-/// /broadcast/NAME.
+/// /broadcast/NAME, rooms for Centrifugo's client libraries on /connection/websocket.
 #[derive(Parser, Debug)]
 #[command(version, after_help = "Sizes: 4096, 64KiB, 1MiB. Times: 500ms, 25s, 2m, off.")]
 struct Arguments {

@@ -6,6 +6,7 @@
 
 mod keys;
 mod machine;
+mod rooms;
 mod spec;
 
 use std::io;
@@ -178,7 +179,8 @@ impl Starting {
         }
         let spec = spec::shards(&config, &plan);
         let (origins, protocols) = (config.allow_origin.clone(), config.subprotocols.clone());
-        let common = Arc::new(Common::new(plan.shards, origins, protocols, None));
+        let common =
+            Arc::new(Common::new(plan.shards, origins, protocols, rooms::settings(&config)?));
         let (events, happened) = mpsc::channel();
         let (shards, tell) = (plan.shards, events.clone());
         let make = move |index| {
@@ -244,10 +246,23 @@ impl Starting {
         };
         #[cfg(feature = "server")]
         if config.admin.is_some() || on_signal.is_some() {
-            server.control = Some(control::start(config.admin, facts, None, on_signal)?);
+            let api = config.api_key.as_ref().map(|key| keyed(key.expose(), &server.handle.post));
+            server.control = Some(control::start(config.admin, facts, api, on_signal)?);
         }
         Ok(server)
     }
+}
+
+/// The API's key, and the way from it to the hubs.
+#[cfg(feature = "server")]
+fn keyed(key: &str, post: &Post<Mail>) -> control::Keyed {
+    let post = post.clone();
+    let count = post.shards();
+    let send = move |shard, call| {
+        post.send(shard, Mail::from(call)).or_else(|mail| mail.into_call().map_or(Ok(()), Err))
+    };
+    let shards = control::Shards { count, send: Arc::new(send) };
+    control::Keyed { key: crate::auth::ApiKey::new(key), shards }
 }
 
 impl Server {

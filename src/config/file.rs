@@ -5,10 +5,12 @@ use toml::{Table, Value};
 
 use super::error::ConfigError;
 use super::options::{Options, Slot};
-use super::rooms::{Allow, MAX_NAMESPACES, Namespace, Slow};
+use super::rooms::{Allow, Namespace, Slow};
 use super::secret::Secret;
 use super::units::{parse_count, parse_duration};
 
+/// Namespaces that one server may have.
+const MAX_NAMESPACES: usize = 1000;
 /// Bytes of a namespace's name.
 const MAX_NAME: usize = 64;
 /// What errors of the file are shown under.

@@ -80,7 +80,7 @@ pub struct Options {
     /// A shard's read buffer [default: 128KiB]
     #[cfg_attr(feature = "server", arg(long, env = "PLIMSOLL_READ_BUFFER", value_name = "SIZE"))]
     pub read_buffer: Option<String>,
-    /// Secret that HS256 tokens are signed with. By the environment it is not in a list of processes
+    /// Secret that HS256 tokens are signed with; by the environment no list of processes shows it
     #[cfg_attr(
         feature = "server",
         arg(
@@ -120,8 +120,8 @@ pub struct Options {
     #[cfg_attr(feature = "server", arg(long, env = "PLIMSOLL_I_KNOW",
         value_parser = clap::builder::FalseyValueParser::new()))]
     pub i_know: bool,
-    /// Key for the API on the admin address [default: the API is off]. By the environment it is not
-    /// in a list of processes
+    /// Key for the API on the admin address; by the environment no list of processes shows it
+    /// [default: the API is off]
     #[cfg_attr(
         feature = "server",
         arg(long, env = "PLIMSOLL_API_KEY", hide_env_values = true, value_name = "KEY")

@@ -11,8 +11,6 @@ use super::{Config, token};
 const HIDDEN: &str = "not shown";
 /// Public keys in files of their own: the old and the new one of a change, for each algorithm.
 const MAX_PUBLIC_KEYS: usize = 8;
-/// Namespaces that one server may have.
-pub(super) const MAX_NAMESPACES: usize = 1000;
 
 /// Rooms: who is let in, and what may be done where.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]

@@ -1,9 +1,9 @@
 //! The API of the admin address: `POST /api/METHOD` in the shape of Centrifugo's HTTP API, so that
 //! its libraries and examples work.
 //!
-//! `{"result": ...}` or `{"error": {"code", "message"}}` with status 200 comes from the hub; another
-//! status means that the request never got there. The key is looked at before anything else is, and
-//! never shown.
+//! `{"result": ...}` or `{"error": {"code", "message"}}` with status 200 comes from the hub; any
+//! other status means that the request never got there. The key is looked at before anything else
+//! is, and never shown.
 
 mod fields;
 mod methods;

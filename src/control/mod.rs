@@ -1,6 +1,6 @@
 //! Floor 4: the control plane. One thread with an asynchronous runtime of its own: admin HTTP
-//! (a page, `/healthz`, `/readyz`, `/metrics`, `/api`), signals, and the few lines that a log should
-//! have.
+//! (a page, `/healthz`, `/readyz`, `/metrics`, `/api`), signals, and the few lines that a log
+//! should have.
 //!
 //! It reads the shards' counters, and asks them by mail for what the API wants. What a signal means
 //! is the caller's to say. The data plane runs on if this thread is slow or gone.

@@ -96,6 +96,13 @@ impl From<Call> for Mail {
     }
 }
 
+impl Mail {
+    /// The call that it was made from, which a full mailbox gives back.
+    pub fn into_call(self) -> Option<Call> {
+        if let Letter::Call(call) = self.0 { Some(call) } else { None }
+    }
+}
+
 /// Called when a hub's shard ends; true if it panicked.
 pub type OnEnd = Box<dyn FnMut(bool)>;
 

@@ -58,7 +58,7 @@ impl<I: Copy + PartialEq> Rooms<I> {
             }
             Ask::Disconnect { user, client, except, code, reason } => {
                 let keys = self.clients_of(&user, client.as_deref());
-                let keys = keys.into_iter().filter(|(_, id)| Some(&**id) != except.as_deref());
+                let keys = keys.into_iter().filter(|(_, id)| !except.contains(id));
                 let keys: Vec<Key> = keys.map(|(key, _)| key).collect();
                 for key in &keys {
                     self.close_as(*key, CloseCode(code), &reason, reach);

@@ -429,7 +429,7 @@ fn the_admin_plane_publishes_looks_and_puts_out() {
     let kick = calls::Ask::Disconnect {
         user: "".into(),
         client: None,
-        except: None,
+        except: Vec::new(),
         code: 4000,
         reason: "bye".into(),
     };
