@@ -247,6 +247,11 @@ impl Starting {
         #[cfg(feature = "server")]
         if config.admin.is_some() || on_signal.is_some() {
             let api = config.api_key.as_ref().map(|key| keyed(key.expose(), &server.handle.post));
+            if let Some(admin) =
+                config.admin.filter(|addr| api.is_some() && !addr.ip().is_loopback())
+            {
+                tracing::warn!(%admin, "the API's key crosses the network in plain there: put TLS before it");
+            }
             server.control = Some(control::start(config.admin, facts, api, on_signal)?);
         }
         Ok(server)

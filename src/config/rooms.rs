@@ -125,6 +125,7 @@ impl Config {
         self.rooms.namespaces.clone_from(&raw.namespaces);
         self.api_key = secret("--api-key", raw.api_key.as_ref())?;
         self.check_tokens()?;
+        self.check_namespaces(raw.config.as_deref().unwrap_or_default())?;
         self.check_open(raw.i_know)?;
         self.check_api_key()
     }
@@ -151,6 +152,16 @@ impl Config {
             }
         }
         cookie.as_ref().map_or(Ok(()), |name| self.check_cookie(name))
+    }
+
+    /// Namespaces of rooms that are not served are a mistake.
+    fn check_namespaces(&self, file: &str) -> Result<(), ConfigError> {
+        if self.rooms.namespaces.is_empty() || self.rooms.are_wanted() {
+            return Ok(());
+        }
+        let rule = "it has namespaces of rooms, and nobody could come in";
+        let remedy = "add a key for tokens, such as --token-hmac-secret, or --rooms-open";
+        Err(ConfigError::new("--config", file, rule, remedy))
     }
 
     /// A browser sends a cookie whatever page opens the connection: without a list of origins any

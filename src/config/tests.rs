@@ -195,6 +195,11 @@ fn rooms_and_keys_that_would_let_anybody_in_are_refused() {
             "--token-public-key 'f': more than 8 files",
             "--token-jwks",
         ),
+        (
+            raw(|o| o.namespaces = vec![Namespace::default()]),
+            "nobody could come in",
+            "--token-hmac-secret, or --rooms-open",
+        ),
         (open("0.0.0.0:9001"), "--rooms-open '0.0.0.0:9001': whoever reaches", "--i-know"),
         (open("[::]:0"), "--rooms-open '[::]:0'", "--token-hmac-secret"),
     ];

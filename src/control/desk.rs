@@ -91,22 +91,28 @@ impl Desk {
         self.shards.count
     }
 
+    /// Until when an answer to what is asked now is waited for.
+    pub(super) fn deadline(&self) -> Instant {
+        Instant::now() + self.patience
+    }
+
     /// Asks the shard that a room is at home on.
     pub(super) async fn ask_home(&self, channel: &str, ask: Ask) -> Outcome {
-        self.post_home(channel, ask).await.outcome().await
+        self.post_home(channel, ask, self.deadline()).await.outcome().await
     }
 
     /// Sends a question to the shard that a room is at home on. Questions to one shard arrive in
     /// their order.
-    pub(super) async fn post_home(&self, channel: &str, ask: Ask) -> Pending {
-        self.post(home(channel, self.shards.count), ask).await
+    pub(super) async fn post_home(&self, channel: &str, ask: Ask, until: Instant) -> Pending {
+        self.post(home(channel, self.shards.count), ask, until).await
     }
 
     /// Asks every shard; the answers by shard, or the first refusal.
     pub(super) async fn ask_all(&self, ask: Ask) -> Result<Vec<Answer>, Denied> {
+        let until = self.deadline();
         let mut asked = Vec::with_capacity(self.shards.count);
         for shard in 0..self.shards.count {
-            asked.push(self.post(shard, ask.clone()).await);
+            asked.push(self.post(shard, ask.clone(), until).await);
         }
         let mut answers = Vec::with_capacity(asked.len());
         for pending in asked {
@@ -116,11 +122,10 @@ impl Desk {
     }
 
     /// Sends a question. A full mailbox is tried again as long as an answer is waited for.
-    async fn post(&self, shard: usize, ask: Ask) -> Pending {
+    async fn post(&self, shard: usize, ask: Ask, until: Instant) -> Pending {
         let number = self.numbers.fetch_add(1, Relaxed);
         let (task, answer) = oneshot::channel();
         self.waiting.lock().insert(number, task);
-        let until = Instant::now() + self.patience;
         let waiting = Arc::clone(&self.waiting);
         let pending = Pending { number, answer, until, waiting };
         let mut call = Call { ask, reply: Reply::new(number, self.answers.clone()) };

@@ -138,12 +138,12 @@ async fn broadcast(mut fields: Fields, desk: &Desk) -> Done {
     }
     let (data, skip_history) = (data(&mut fields)?, fields.switch("skip_history")?);
     fields.done()?;
+    let until = desk.deadline();
     let mut asked = Vec::with_capacity(channels.len());
     for channel in channels {
-        let (data, name) = (data.clone(), channel.clone());
-        asked.push(
-            desk.post_home(&channel, Ask::Publish { channel: name, data, skip_history }).await,
-        );
+        let data = data.clone();
+        let ask = Ask::Publish { channel: channel.clone(), data, skip_history };
+        asked.push(desk.post_home(&channel, ask, until).await);
     }
     let mut outcomes: Vec<Outcome> = Vec::with_capacity(asked.len());
     for pending in asked {
