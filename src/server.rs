@@ -246,28 +246,25 @@ impl Starting {
         };
         #[cfg(feature = "server")]
         if config.admin.is_some() || on_signal.is_some() {
-            let api = config.api_key.as_ref().map(|key| keyed(key.expose(), &server.handle.post));
-            if let Some(admin) =
-                config.admin.filter(|addr| api.is_some() && !addr.ip().is_loopback())
-            {
-                tracing::warn!(%admin, "the API's key crosses the network in plain there: put TLS before it");
-            }
+            let api = keyed(&config, &server.handle.post);
             server.control = Some(control::start(config.admin, facts, api, on_signal)?);
         }
         Ok(server)
     }
 }
 
-/// The API's key, and the way from it to the hubs.
+/// The API's key, if there is one, and the way from it to the hubs.
 #[cfg(feature = "server")]
-fn keyed(key: &str, post: &Post<Mail>) -> control::Keyed {
-    let post = post.clone();
-    let count = post.shards();
+fn keyed(config: &Config, post: &Post<Mail>) -> Option<control::Keyed> {
+    let key = crate::auth::ApiKey::new(config.api_key.as_ref()?.expose());
+    if let Some(admin) = config.admin.filter(|addr| !addr.ip().is_loopback()) {
+        tracing::warn!(%admin, "the API's key crosses the network in plain: put TLS before it");
+    }
+    let (count, post) = (post.shards(), post.clone());
     let send = move |shard, call| {
         post.send(shard, Mail::from(call)).or_else(|mail| mail.into_call().map_or(Ok(()), Err))
     };
-    let shards = control::Shards { count, send: Arc::new(send) };
-    control::Keyed { key: crate::auth::ApiKey::new(key), shards }
+    Some(control::Keyed { key, shards: control::Shards { count, send: Arc::new(send) } })
 }
 
 impl Server {
