@@ -19,6 +19,7 @@ use mio::{Poll, Waker};
 use super::app::App;
 use super::counters::Counters;
 use super::mailbox::{Command, Post};
+use super::net::Net;
 use super::os;
 use super::reactor::{Limits, Place, Reactor};
 use super::sockets::{MAIL, SocketOptions, Sockets};
@@ -165,12 +166,24 @@ impl<A: App + 'static> Group<A> {
     where
         F: Fn(usize) -> A + Send + Sync + 'static,
     {
-        Self::try_spawn(spec, launch, make).inspect_err(|_| launch.call_off())
+        Self::spawn_over(spec, launch, make, |sockets| sockets)
     }
 
-    fn try_spawn<F>(spec: &Spec, launch: &Launch, make: F) -> io::Result<Self>
+    /// The same over a network that `over` makes of each shard's sockets, on its thread.
+    pub fn spawn_over<F, W, N>(spec: &Spec, launch: &Launch, make: F, over: W) -> io::Result<Self>
     where
         F: Fn(usize) -> A + Send + Sync + 'static,
+        W: Fn(Sockets) -> N + Send + Sync + 'static,
+        N: Net,
+    {
+        Self::try_spawn(spec, launch, make, over).inspect_err(|_| launch.call_off())
+    }
+
+    fn try_spawn<F, W, N>(spec: &Spec, launch: &Launch, make: F, over: W) -> io::Result<Self>
+    where
+        F: Fn(usize) -> A + Send + Sync + 'static,
+        W: Fn(Sockets) -> N + Send + Sync + 'static,
+        N: Net,
     {
         let polls: Vec<Poll> = (0..spec.shards).map(|_| Poll::new()).collect::<io::Result<_>>()?;
         let wakers = polls
@@ -184,7 +197,7 @@ impl<A: App + 'static> Group<A> {
         let counters: Arc<[Counters]> = (0..spec.shards).map(|_| Counters::default()).collect();
         let cores = if spec.pin { core_affinity::get_core_ids() } else { None };
         let (tell, started) = channel();
-        let shared = Arc::new((make, Bound::new()));
+        let shared = Arc::new((make, over, Bound::new()));
         let mut threads = Vec::with_capacity(spec.shards);
         for (index, poll) in polls.into_iter().enumerate() {
             let core = cores.as_ref().filter(|c| !c.is_empty()).map(|c| c[index % c.len()]);
@@ -197,8 +210,12 @@ impl<A: App + 'static> Group<A> {
                 if !launch_of_thread.part(poll.as_raw_fd()) {
                     return Err(io::Error::other("the launch was called off"));
                 }
-                let started = start(poll, &spec, place, core, &shared.0, &shared.1);
-                run(started, &tell)
+                let (make, over, bound) = &*shared;
+                pin(core);
+                let sockets = bind(poll, &spec, place.index, bound);
+                let address = sockets.as_ref().ok().and_then(Sockets::address);
+                let started = sockets.and_then(|sockets| start(over(sockets), make, &spec, place));
+                run(started, address, &tell)
             };
             threads.push(Builder::new().name(name).spawn(body)?);
         }
@@ -257,29 +274,35 @@ impl<A: App + 'static> Group<A> {
     }
 }
 
-/// On the shard's thread: sockets, listener, App.
-fn start<A: App>(
-    poll: Poll,
-    spec: &Spec,
-    place: Place<A::Mail>,
-    core: Option<CoreId>,
-    make: &impl Fn(usize) -> A,
-    bound: &Bound,
-) -> io::Result<Reactor<Sockets, A>> {
+fn pin(core: Option<CoreId>) {
     if let Some(core) = core
         && !core_affinity::set_for_current(core)
     {
         tracing::warn!(core = core.id, "could not pin a shard to its core");
     }
-    let index = place.index;
+}
+
+/// On the shard's thread: its sockets.
+fn bind(poll: Poll, spec: &Spec, index: usize, bound: &Bound) -> io::Result<Sockets> {
     let sockets = sockets(poll, spec, index, bound);
     if index == 0 {
         // Whatever came of it, the others wait for it.
         let _ = bound.set(sockets.as_ref().ok().and_then(Sockets::address));
     }
+    sockets
+}
+
+/// On the shard's thread: listener, App.
+fn start<N: Net, A: App>(
+    net: N,
+    make: &impl Fn(usize) -> A,
+    spec: &Spec,
+    place: Place<A::Mail>,
+) -> io::Result<Reactor<N, A>> {
+    let index = place.index;
     let seed = spec.seed.map(|seed| seed.wrapping_add(index as u64));
     let (settings, limits) = (spec.settings.clone(), spec.limits.clone());
-    let mut reactor = Reactor::new(sockets?, make(index), settings, limits, place, seed);
+    let mut reactor = Reactor::new(net, make(index), settings, limits, place, seed);
     reactor.listen()?;
     Ok(reactor)
 }
@@ -300,14 +323,15 @@ fn sockets(poll: Poll, spec: &Spec, index: usize, bound: &Bound) -> io::Result<S
     Ok(sockets)
 }
 
-fn run<A: App>(
-    started: io::Result<Reactor<Sockets, A>>,
+fn run<N: Net, A: App>(
+    started: io::Result<Reactor<N, A>>,
+    address: Option<SocketAddr>,
     tell: &Sender<io::Result<Option<SocketAddr>>>,
 ) -> io::Result<A::Outcome> {
     match started {
         Ok(reactor) => {
             // Nobody waits any more when the group was dropped: the shard runs on until it is told.
-            let _ = tell.send(Ok(reactor.net().address()));
+            let _ = tell.send(Ok(address));
             reactor.run()
         }
         Err(e) => {

@@ -23,6 +23,7 @@ mod os;
 mod pace;
 pub mod peers;
 pub mod reactor;
+pub mod shaped;
 mod slot;
 pub mod sockets;
 mod turn;
@@ -43,6 +44,7 @@ pub use self::{
     os::private_tables,
     peers::{Dial, Peer, Peers},
     reactor::{Limits, Place, Reactor},
+    shaped::{Segments, Shape, Shaped, Trickle},
     slab::ConnId,
     sockets::SocketOptions,
 };

@@ -8,6 +8,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
+use super::shaped::Shape;
 use super::slab::ConnId;
 use crate::conn::ConnectFault;
 
@@ -129,4 +130,10 @@ pub trait Net {
     /// Makes the close of a stream that is dropped next a reset (RFC 9293 3.10.7.4), where the
     /// network knows resets: its peer hears at once, and what it still had to say is lost.
     fn reset(&mut self, _stream: &mut Self::Stream) {}
+
+    /// Lets the system keep about so few bytes of a stream that nobody has read.
+    fn narrow(&mut self, _stream: &mut Self::Stream, _bytes: usize) {}
+
+    /// Makes a stream, registered under `id`, awkward on purpose, where the network knows how.
+    fn shape(&mut self, _stream: &mut Self::Stream, _id: ConnId, _shape: &Shape) {}
 }

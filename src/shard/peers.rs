@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::core::Core;
 use super::fanout::OnSlow;
 use super::net::Net;
+use super::shaped::Shape;
 use super::slab::ConnId;
 use super::slot::{Hold, Holds, Slot};
 use crate::conn::{Block, Conn, ConnectFault, End, Gear, Sender, Shared, Upgrade};
@@ -108,6 +109,15 @@ impl<N: Net, S> Peers<'_, N, S> {
         slot.watches_writable = true;
         self.core.admit(slot);
         Ok(id)
+    }
+
+    /// Client: makes a connection awkward on purpose; over a network that is
+    /// [`Shaped`](super::shaped::Shaped), or it changes nothing.
+    pub fn shape(&mut self, id: ConnId, shape: &Shape) {
+        let Core { slab, kit, .. } = &mut *self.core;
+        if let Some(slot) = slab.get_mut(id) {
+            kit.net.shape(&mut slot.stream, id, shape);
+        }
     }
 
     /// Client: leaves a connection without a close frame, whatever it is doing: by a reset of TCP,

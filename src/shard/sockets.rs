@@ -261,6 +261,11 @@ impl Net for Sockets {
         // SO_LINGER of 0 s. Where it is refused the peer gets a FIN instead, which ends it as well.
         let _ = net::sockopt::set_socket_linger(stream, Some(Duration::ZERO));
     }
+
+    fn narrow(&mut self, stream: &mut TcpStream, bytes: usize) {
+        // SO_RCVBUF. Where it is refused the kernel only keeps more.
+        let _ = net::sockopt::set_socket_recv_buffer_size(stream, bytes);
+    }
 }
 
 /// Parts that one write carries at most.

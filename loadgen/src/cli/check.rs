@@ -42,7 +42,15 @@ pub(super) fn plan(args: &Args) -> Result<Plan, UsageError> {
     stamped(args, mode, &size)?;
     let heartbeat = heartbeat::heartbeat(args, &size)?;
     let fragmentation = fragments::fragmentation(args, &size, pace, senders(mode, connections))?;
-    let around = Around { mode, connections, duration: duration(args) };
+    let around = Around {
+        mode,
+        connections,
+        duration: duration(args),
+        timeout: args.timeout,
+        pace,
+        senders: senders(mode, connections),
+        shortest: size.min,
+    };
     Ok(Plan {
         life: life::life(&args.life, &around)?,
         sources: sources(args, &target)?,

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use super::plan::{Farewell, Life, Mode, Retry, Storm};
+use super::plan::{Dribble, Farewell, Life, Mode, Pace, Retry, Storm};
 use super::quantity::{self, OrOff};
 use super::usage::{UsageError, refuse};
+use crate::human::decimal;
 
 /// Connections that leave and come back.
 #[derive(clap::Args, Clone, Debug)]
@@ -22,6 +23,28 @@ pub struct LifeArgs {
     /// --reconnect; repeatable
     #[arg(long, value_name = "SHARE@TIME[:reset|:fin]", value_parser = storm)]
     pub storm: Vec<Storm>,
+    /// Send in TCP segments of up to so many bytes (16), so long apart (1ms), cut anywhere
+    #[arg(long, value_name = "[BYTES][@GAP]", num_args = 0..=1, default_missing_value = "16@1ms",
+        value_parser = dribble)]
+    pub dribble: Option<Dribble>,
+}
+
+/// Bytes, a gap, or one of them; what is missing is as by default.
+fn dribble(text: &str) -> Result<Dribble, String> {
+    /// Longer ones are no dribble: an Ethernet frame carries as much.
+    const MOST: u32 = 1460;
+    let (bytes, gap) = text.split_once('@').unwrap_or((text, "1ms"));
+    let most = match bytes {
+        "" if text.is_empty() => 0,
+        "" => 16,
+        bytes => quantity::count(bytes).unwrap_or(0),
+    };
+    if most == 0 || most > MOST {
+        return Err(format!(
+            "write BYTES@GAP, such as 16@1ms, with 1 to {MOST} bytes; a URL stands before the flag"
+        ));
+    }
+    Ok(Dribble { most: most as usize, gap: quantity::duration(gap)? })
 }
 
 /// A wait before each attempt to reconnect.
@@ -70,13 +93,19 @@ pub(super) struct Around {
     pub(super) mode: Mode,
     pub(super) connections: u32,
     pub(super) duration: Duration,
+    pub(super) timeout: Duration,
+    pub(super) pace: Pace,
+    /// Connections that send messages, and the bytes of the shortest one.
+    pub(super) senders: u32,
+    pub(super) shortest: usize,
 }
 
 /// Flags -> plan.
 pub(super) fn life(args: &LifeArgs, around: &Around) -> Result<Life, UsageError> {
     let mut storms = args.storm.clone();
     storms.sort_by_key(|storm| storm.at);
-    let life = Life { churn: args.churn, reconnect: args.reconnect.0, storms };
+    let dribble = args.dribble.map(|dribble| check_dribble(dribble, around)).transpose()?;
+    let life = Life { churn: args.churn, reconnect: args.reconnect.0, storms, dribble };
     let free = may_leave(around);
     if life.leaves() && free == 0 {
         let flag = if life.churn.is_some() { "--churn" } else { "--storm" };
@@ -90,6 +119,42 @@ pub(super) fn life(args: &LifeArgs, around: &Around) -> Result<Life, UsageError>
         check_storm(storm, &life.storms[..at], free, around.duration)?;
     }
     Ok(life)
+}
+
+fn check_dribble(dribble: Dribble, around: &Around) -> Result<Dribble, UsageError> {
+    /// Bytes of an upgrade request without further fields.
+    const HEAD: usize = 160;
+    /// Bytes of a client's frame beside its payload, at least.
+    const HEADER: usize = 6;
+    let input = format!("--dribble {dribble}");
+    let head = dribble.lasts(HEAD);
+    if head >= around.timeout {
+        return refuse(
+            input,
+            format!(
+                "an upgrade request alone would take {} s, over the --timeout of {}",
+                decimal(head.as_secs_f64()),
+                humantime::format_duration(around.timeout)
+            ),
+            "use longer segments, a shorter gap or a longer --timeout",
+        );
+    }
+    let lasts = dribble.lasts(around.shortest + HEADER).as_secs_f64();
+    match around.pace {
+        // Messages would queue up for ever.
+        Pace::Open { rate, .. } if rate / f64::from(around.senders.max(1)) * lasts >= 1.0 => {
+            refuse(
+                input,
+                format!(
+                    "one message takes {} s, and each connection sends {} a second",
+                    decimal(lasts),
+                    decimal(rate / f64::from(around.senders.max(1)))
+                ),
+                "use longer segments, a shorter gap, a lower rate or more connections",
+            )
+        }
+        _ => Ok(dribble),
+    }
 }
 
 /// Connections that may leave on purpose: publishers of a broadcast are the load itself.
@@ -183,6 +248,35 @@ mod tests {
         }
     }
 
+    #[test]
+    fn dribbles_in_words() {
+        let ms = Duration::from_millis;
+        for (text, most, gap) in [
+            ("16@1ms", 16, ms(1)),
+            ("8", 8, ms(1)),
+            ("@5ms", 16, ms(5)),
+            ("1@0ms", 1, ms(0)),
+            ("1460@1s", 1460, ms(1000)),
+        ] {
+            assert_eq!(dribble(text), Ok(Dribble { most, gap }), "{text}");
+        }
+        for (text, words) in [
+            ("", "write BYTES@GAP"),
+            ("0@1ms", "1 to 1460 bytes"),
+            ("2k", "1 to 1460 bytes"),
+            ("8@soon", "not a duration"),
+            ("ws://h/", "a URL stands before the flag"),
+        ] {
+            let error = dribble(text).unwrap_err();
+            assert!(error.contains(words), "{text}: {error}");
+        }
+        let usual = Some(Dribble { most: 16, gap: ms(1) });
+        assert_eq!(plan("--dribble").unwrap().dribble, usual);
+        assert_eq!(plan("--dribble --churn 1").unwrap().dribble, usual);
+        // 131 bytes in segments of one.
+        assert_eq!(Dribble { most: 1, gap: ms(2) }.lasts(131), ms(260));
+    }
+
     fn plan(line: &str) -> Result<Life, String> {
         let words = std::iter::once("loadgen").chain(line.split_whitespace());
         let args = <super::super::Args as clap::Parser>::try_parse_from(words);
@@ -204,6 +298,11 @@ mod tests {
     fn what_makes_no_sense_is_refused() {
         for (line, parts) in [
             ("--churn 0", &["'0'", "above 0"][..]),
+            ("--dribble 1@1s", &["--dribble 1@1s", "request alone", "of 30s", "shorter gap"]),
+            (
+                "-c 10 -R 100 --dribble 1@1ms",
+                &["--dribble 1@1ms", "takes 0.13 s", "sends 10.00 a second", "more connections"],
+            ),
             ("--storm 50%@10s", &["--storm 50%@10s:reset", "ends after 10s", "raise --duration"]),
             ("-c 9 --storm 5%@1s", &["--storm 5%@1s:reset", "of 9 connections", "raise"]),
             ("--storm 5%@1s --storm 7%@1s:fin", &["--storm 7%@1s:fin", "another storm", "add"]),

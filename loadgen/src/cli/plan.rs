@@ -15,7 +15,7 @@ pub use super::pattern::Pattern;
 use super::sizes::Sizes;
 use crate::nanos;
 use crate::slo::Slo;
-pub use life::{Farewell, Life, Retry, Storm};
+pub use life::{Dribble, Farewell, Life, Retry, Storm};
 
 /// Payload bytes that hold the connection's id and the message's sequence number, in binary and in
 /// text. A shorter message is opaque: its reply is paired first in, first out.

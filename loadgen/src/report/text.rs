@@ -174,6 +174,9 @@ fn load(plan: &Plan, outcome: &Outcome) -> String {
             parts.push(format!("{} fragments", plan.fragmentation.fragments));
         }
     }
+    if let Some(dribble) = plan.life.dribble {
+        parts.push(format!("segments of up to {dribble}"));
+    }
     if let Some(heartbeat) = plan.heartbeat {
         let kind = match heartbeat.kind {
             HeartbeatKind::Ping => "pings",

@@ -9,7 +9,9 @@ use plimsoll::config::{self, Config};
 use plimsoll::conn::{Settings, Side};
 use plimsoll::limits;
 use plimsoll::server::{Server, Starting, this_machine};
-use plimsoll::shard::{Command, Group, Launch, Limits, SocketOptions, Spec, default_settings};
+use plimsoll::shard::{
+    Command, Group, Launch, Limits, Shaped, SocketOptions, Spec, default_settings,
+};
 
 use super::RunError;
 use crate::cli::plan::Plan;
@@ -45,7 +47,13 @@ impl Fleet {
             move |shard| Workload::new(Arc::clone(&task), shard, Arc::clone(&cells))
         };
         let thread = |error: std::io::Error| RunError::Thread(reason(&error));
-        let group = Group::spawn(&spec, &launch, make).map_err(thread)?;
+        let group = if task.plan.life.dribble.is_some() {
+            let seed = task.plan.seed;
+            Group::spawn_over(&spec, &launch, make, move |sockets| Shaped::new(sockets, seed))
+        } else {
+            Group::spawn(&spec, &launch, make)
+        };
+        let group = group.map_err(thread)?;
         let spawn = |(config, plan)| Starting::spawn(config, plan, &launch);
         let embedded = server.is_some();
         let server = server.map(spawn).transpose()?;

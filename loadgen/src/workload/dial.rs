@@ -125,7 +125,12 @@ impl Workload {
         link.current = self.arena.insert(Entry::begun(begun));
         let dial = Dial { to: route.to, from, upgrade };
         match peers.connect(dial, Local(local)) {
-            Ok(id) => self.links[local as usize].id = Some(id),
+            Ok(id) => {
+                self.links[local as usize].id = Some(id);
+                if let Some(shape) = &self.manner.shape {
+                    peers.shape(id, shape);
+                }
+            }
             Err((_, fault)) if self.absence(local).is_some() => {
                 self.not_back(local, &connect_failed(fault, from, route.to), now);
             }

@@ -10,7 +10,7 @@ use crate::schedule::Nanos;
 pub(super) enum Wait {
     /// Nothing: if it is late, the generator is.
     Nobody,
-    /// The last fragment of the message before it.
+    /// The last fragment of the message before it, or its last segment.
     Fragments,
     /// The server, which took no more bytes.
     Server,

@@ -25,7 +25,7 @@ use std::time::Instant;
 
 use plimsoll::conn::{Control, End, Kind, Message, Upgrade};
 use plimsoll::shard::net::Net;
-use plimsoll::shard::{App, ConnId, Cx, Peer, Peers, Welcome};
+use plimsoll::shard::{App, ConnId, Cx, Peer, Peers, Segments, Shape, Welcome};
 use plimsoll::wire::handshake::{Refusal, Request};
 
 use crate::cli::plan::{HeartbeatKind, Mode, Pace, PayloadKind};
@@ -59,6 +59,8 @@ struct Manner {
     /// Idle mode: the pings are the messages.
     beats_only: bool,
     verify: bool,
+    /// How connections are awkward on purpose.
+    shape: Option<Shape>,
 }
 
 /// One shard's connections and what they measured.
@@ -133,6 +135,10 @@ impl Workload {
             beat: plan.heartbeat.map_or(HeartbeatKind::Ping, |heartbeat| heartbeat.kind),
             beats_only: plan.mode == Mode::Idle,
             verify: plan.verify,
+            shape: plan.life.dribble.map(|dribble| Shape {
+                segments: Some(Segments { most: dribble.most, gap: dribble.gap }),
+                ..Shape::default()
+            }),
         };
         let connections = task.connections_of(shard);
         let mut links = Vec::new();

@@ -166,7 +166,13 @@ impl Workload {
 
     /// Hands over what waits, as far as the connection takes it; `wait` is what it waited for.
     pub(super) fn pump(&mut self, local: u32, tx: &mut Sender<'_>, wait: Wait, now: Nanos) {
-        let wait = if tx.pending() > 0 { Wait::Server } else { wait };
+        let wait = match (&self.manner.shape, wait) {
+            (None, _) if tx.pending() > 0 => Wait::Server,
+            // What waits, waits for the segments before it: gaps that were asked for.
+            (Some(_), Wait::Nobody) if tx.pending() > 0 => Wait::Fragments,
+            (Some(_), Wait::Server) => Wait::Fragments,
+            _ => wait,
+        };
         let mut room = HELD_ABOVE.saturating_sub(tx.pending());
         while room > 0 && self.links[local as usize].is_waiting() {
             let owed = std::mem::take(&mut self.links[local as usize].owed_beat);

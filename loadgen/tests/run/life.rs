@@ -218,3 +218,25 @@ fn a_storm_from_which_nobody_comes_back() {
     assert!(storm.errors.values().sum::<u64>() >= 3, "{:?}", storm.errors);
     assert!(outcome.tally.errors.is_empty() && life.errors.is_empty(), "{:?}", outcome.tally);
 }
+
+/// Bytes of each read of the server, on average.
+fn bytes_of_a_read(server: &Server) -> f64 {
+    let counters = server.counters();
+    let sum = |of: fn(&plimsoll::shard::Counters) -> u64| counters.iter().map(of).sum::<u64>();
+    sum(|shard| shard.bytes_in.get()) as f64 / sum(|shard| shard.reads.get()) as f64
+}
+
+/// A server reads heads and frames piece by piece, and all of it is there in the end.
+#[test]
+fn a_dribble_comes_in_tiny_segments() {
+    let flags = "-c 4 -R 40 -d 1s --warmup 0ms --drain 10s --heartbeat off --verify";
+    let reads = |extra: &str| {
+        let server = Server::start(Manner::Echo);
+        let outcome = run(&server, &format!("{flags} {extra}"));
+        assert_eq!((outcome.tally.verified, outcome.tally.held_back), (40, 0));
+        bytes_of_a_read(&server)
+    };
+    let (whole, tiny) = (reads(""), reads("--dribble 8@1ms"));
+    // Four and a half bytes are a segment's; a server that was held up reads several at once.
+    assert!(whole > 60.0 && tiny < 20.0, "{whole} and {tiny} bytes in a read");
+}

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use loadgen::measure::{Latency, LifeTally};
+use loadgen::measure::{Kind, Latency, LifeTally};
 
 use super::manners::{DELAY, Delay};
 use super::{EXACT, Run, held, run, seconds};
@@ -81,4 +81,37 @@ fn churn_waits_for_answers() {
     assert_eq!((life.abandoned, run.outcome.tally.due + life.skipped), (0, 4000));
     // Each of 200 sends ten messages a second, and is on its way out for up to 500 ms.
     assert!((200 * 3..=200 * 5).contains(&life.skipped), "{}", life.skipped);
+}
+
+/// A frame of 131 bytes, one by one: the last leaves 130 gaps after the first, and what that takes
+/// is no time of the server's.
+#[test]
+fn a_dribble_lasts_as_long_as_its_gaps() {
+    let run = run(
+        Delay(DELAY),
+        "-c 4 -R 40 -d 5s --warmup 0s --drain 1s --heartbeat off --verify --dribble 1@100us",
+    );
+    let gaps = 130.0 * 100e-6;
+    run.hold(Kind::SendLag, 200, EXACT, |_| gaps);
+    run.hold(Kind::Response, 200, EXACT, |_| gaps + seconds(DELAY));
+    run.hold(Kind::Service, 200, EXACT, |_| seconds(DELAY));
+    let tally = &run.outcome.tally;
+    assert_eq!((tally.verified, tally.held_back, tally.own_lag.quantile(1.0)), (200, 0, 0));
+}
+
+/// However heads, frames and fragments are cut, every byte is the same.
+#[test]
+fn a_dribble_cuts_anywhere_and_spoils_nothing() {
+    for seed in 1..5 {
+        let run = run(
+            Delay(DELAY),
+            &format!(
+                "-c 8 -R 40 -d 5s --warmup 0s --drain 1s --heartbeat 700ms --fragments 3 \
+                 --fragment-gap 10ms --interleave-ping --verify --size 60..400 \
+                 --dribble 64@500us --seed {seed}"
+            ),
+        );
+        let tally = &run.outcome.tally;
+        assert_eq!((tally.verified, tally.corrupt, tally.pings_unanswered), (200, 0, 0));
+    }
 }

@@ -20,6 +20,7 @@ use loadgen::rehearsal::Rehearsal;
 use loadgen::report::{Finished, Style, to_json};
 use manners::{DELAY, Delay, Fault, Queue, Room, SlowStart, Stall, Tenth};
 use net::{Manner, Virtual};
+use plimsoll::shard::Shaped;
 use simd_json::prelude::*;
 
 /// Where the law is exact, only a bucket's width is between it and the report.
@@ -42,7 +43,8 @@ struct Run {
 fn run(manner: impl Manner, arguments: &str) -> Run {
     let line = format!("loadgen ws://127.0.0.1:9001/ {arguments}");
     let plan = Args::try_parse_from(line.split_ascii_whitespace()).unwrap().plan().unwrap();
-    let network = Virtual::new(manner);
+    // Without a shape to give its streams it is the network alone.
+    let network = Shaped::new(Virtual::new(manner), plan.seed);
     let outcome = Rehearsal::new(plan.clone(), network).unwrap().perform().unwrap();
     let tally = &outcome.tally;
     assert_eq!((tally.established, tally.closed_early), (tally.requested, 0), "{tally:?}");

@@ -17,6 +17,8 @@ pub struct Life {
     pub reconnect: Option<Retry>,
     /// Shares of the connections that are dropped at once, in the order of their times.
     pub storms: Vec<Storm>,
+    /// How what is sent is cut; `None` leaves it to TCP.
+    pub dribble: Option<Dribble>,
 }
 
 impl Life {
@@ -28,6 +30,30 @@ impl Life {
     /// Whether connections are opened while the run lasts.
     pub fn reopens(&self) -> bool {
         self.leaves() || self.reconnect.is_some()
+    }
+}
+
+/// What is sent goes out in tiny TCP segments, wherever that cuts a frame or a head.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Dribble {
+    /// Most bytes of a segment; each length from 1 on is equally likely. At least 1.
+    pub most: usize,
+    /// From one segment of a connection to its next.
+    #[serde(with = "nanos")]
+    pub gap: Duration,
+}
+
+impl Dribble {
+    /// From the first to the last segment of so many bytes, on average.
+    pub fn lasts(&self, bytes: usize) -> Duration {
+        let segments = bytes as f64 / ((1 + self.most) as f64 / 2.0);
+        self.gap.mul_f64((segments.ceil() - 1.0).max(0.0))
+    }
+}
+
+impl fmt::Display for Dribble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}@{}", self.most, humantime::format_duration(self.gap))
     }
 }
 
