@@ -76,7 +76,8 @@ mod tests {
         for line in [
             "",
             "ws://[::1]:9001/echo?x=1 -c 7 -t 2 -R 10 --arrival poisson --seed 18446744073709551",
-            "--churn 5 --reconnect backoff:1s..9s --storm 50%@5s --storm 1%@6s:fin --ramp 7 --dribble 8@2ms",
+            "--churn 5 --reconnect backoff:1s..9s --storm 50%@5s --storm 1%@6s:fin --ramp 7 \
+             --dribble 8@2ms",
             "--mode broadcast --rooms 2 --publishers 3 --subscribers 4 --rate 5 --no-pin",
             "--mode idle --heartbeat 3s --heartbeat-kind text --ramp off --source-ip 127.0.0.2",
             "--pipeline 3 --size 64..128 --text --fragments 2 --fragment-gap 5ms --interleave-ping",
