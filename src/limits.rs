@@ -133,9 +133,9 @@ pub const HISTORY_META_TTL: Duration = Duration::from_hours(1);
 /// Bytes of publications that one room keeps at most, whatever its namespace says.
 pub const HISTORY_BYTES: usize = 4 << 20;
 
-/// Bytes of publications that all rooms of one shard keep at most: past it a room that gets one
-/// more lets go of its oldest.
-pub const HISTORY_BYTES_PER_SHARD: usize = 128 << 20;
+/// Bytes of publications that all rooms of the process keep at most, each shard its part: past it
+/// a room that gets one more lets go of its oldest. Beside [`MAX_BUFFERED`], which is for peers.
+pub const HISTORY_MEMORY: usize = 256 << 20;
 
 /// Publications in one answer about history, as Centrifugo has it.
 pub const HISTORY_ANSWER: usize = 300;

@@ -1,8 +1,10 @@
-//! The driver of the fuzz targets `conn_server` and `conn_client`, run for a moment by the plain
-//! test suite, so that it stays right between two fuzz runs; what a fuzz run finds becomes a test
+//! The drivers of the fuzz targets `conn_server`, `conn_client` and `command`, run for a moment by
+//! the plain test suite, so that it stays right between two fuzz runs; what a fuzz run finds becomes a test
 //! here.
 #![allow(clippy::unwrap_used)]
 
+#[path = "../fuzz/targets/command/check.rs"]
+mod commands;
 #[path = "../fuzz/targets/conn/drive.rs"]
 mod drive;
 #[path = "../fuzz/targets/conn/program.rs"]
@@ -125,5 +127,32 @@ proptest! {
         stream[at] = byte;
         stream.extend_from_slice(&more);
         compare(side, &stream, Way { reads: &reads, writes: &[3], direct: false });
+    }
+}
+
+/// Pieces of commands, more or less in the order in which they make sense.
+fn messages() -> impl Strategy<Value = String> {
+    let piece = |pieces: &[&'static str]| prop::sample::select(pieces.to_vec());
+    let part = prop_oneof![
+        3 => piece(&["{", "}", "[", "]", ":", ",", "\n", " ", "\"", "\\"]),
+        3 => piece(&["{\"id\":1,", "{\"id\":\"1\",", "\"publish\":{", "\"subscribe\":{", "}}"]),
+        2 => piece(&["\"channel\":\"\\u0061\\ud83d\\ude00\"", "\"data\":", "\"data\":{\"a\":[]},"]),
+        1 => piece(&["null", "true", "-0.5e9", "1e400", "18446744073709551616", "\"\\ud800\""]),
+        2 => piece(&["{\"id\":3,\"publish\":{\"channel\":\"c\",\"data\": [1, 2] }}", "{}"]),
+    ];
+    prop::collection::vec(part, 0..16).prop_map(|parts| parts.concat())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn commands_as_another_parser_reads_them(message in messages()) {
+        commands::check(message.as_bytes());
+    }
+
+    #[test]
+    fn commands_of_any_bytes(message in prop::collection::vec(any::<u8>(), 0..64)) {
+        commands::check(&message);
     }
 }

@@ -144,25 +144,37 @@ impl Default for Parser {
 const KEEP: usize = 64 * 1024;
 
 impl Parser {
-    /// The commands of one message, in order. The first malformed one ends it.
+    /// The commands of one message, in order. The first malformed one ends it, and so does `see`
+    /// by answering false: then that command was not taken. Says how many bytes were.
     ///
     /// # Errors
     /// [`Malformed`]; what came before it was seen.
     pub fn message(
         &mut self,
         message: &[u8],
-        mut see: impl FnMut(Command<'_>),
-    ) -> Result<(), Malformed> {
+        mut see: impl FnMut(Command<'_>) -> bool,
+    ) -> Result<usize, Malformed> {
         // One newline at the end is allowed, as the protocol's own decoders have it.
-        let message = message.strip_suffix(b"\n").unwrap_or(message);
-        let lines = memchr::memchr_iter(b'\n', message).count() + 1;
+        let text = message.strip_suffix(b"\n").unwrap_or(message);
+        let lines = memchr::memchr_iter(b'\n', text).count() + 1;
         if lines > limits::COMMANDS_PER_MESSAGE {
             return Err(Malformed::TooMany);
         }
-        message.split(|byte| *byte == b'\n').try_for_each(|line| self.command(line, &mut see))
+        let mut taken = 0;
+        for line in text.split(|byte| *byte == b'\n') {
+            if !self.command(line, &mut see)? {
+                return Ok(taken);
+            }
+            taken += line.len() + 1;
+        }
+        Ok(message.len())
     }
 
-    fn command(&mut self, line: &[u8], see: &mut impl FnMut(Command<'_>)) -> Result<(), Malformed> {
+    fn command(
+        &mut self,
+        line: &[u8],
+        see: &mut impl FnMut(Command<'_>) -> bool,
+    ) -> Result<bool, Malformed> {
         self.scratch.clear();
         self.scratch.extend_from_slice(line);
         let mut tape = Tape(std::mem::take(&mut self.tape)).reset();

@@ -19,8 +19,8 @@ mod behind;
 mod walk;
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 use super::letters::{Letter, Letters};
@@ -332,6 +332,7 @@ impl<I: Copy + PartialEq, S: Clone> Fanout<I, S> {
     // Blocks.
 
     /// Makes a block of frames, mails it, and begins a walk over the crowd here, if there is one.
+    /// What it gives is gone when all shards have walked.
     pub(super) fn publish(
         &mut self,
         name: &Arc<[u8]>,
@@ -339,7 +340,7 @@ impl<I: Copy + PartialEq, S: Clone> Fanout<I, S> {
         to: impl Iterator<Item = (usize, Option<Generation>)>,
         here: Option<u32>,
         reach: &mut impl Reach<I, S>,
-    ) {
+    ) -> Weak<Publication> {
         let block = reach.block(frames);
         self.under_way.fetch_add(cost(block.bytes()), Relaxed);
         let (name, under_way) = (Arc::clone(name), Arc::clone(&self.under_way));
@@ -348,9 +349,11 @@ impl<I: Copy + PartialEq, S: Clone> Fanout<I, S> {
             let delivery = Delivery { publication: Arc::clone(&publication), generation };
             self.letters.send(to, Letter::Block(delivery), |to, letter| reach.mail(to, letter));
         }
+        let sent = Arc::downgrade(&publication);
         if let Some(number) = here {
             self.start(number, publication, reach);
         }
+        sent
     }
 
     /// Begins a walk over whoever is here now.

@@ -35,7 +35,7 @@ mod settings;
 mod timers;
 mod tokens;
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -83,6 +83,12 @@ pub(super) struct Rooms<I> {
     /// they are.
     inbox: VecDeque<(Key, usize)>,
     commands: Vec<u8>,
+    /// Commands that wait for the answer to an earlier one of the same client, all its later ones
+    /// behind them; and their bytes.
+    stalled: HashMap<Key, Vec<u8>>,
+    stalled_bytes: usize,
+    /// Such ones whose answer is here.
+    resumed: Vec<(Key, Vec<u8>)>,
     /// Subscriptions of clients that are gone, with their connections.
     gone: Vec<(Option<I>, Sub)>,
     /// What clients are told in this turn, and the clients.
@@ -94,10 +100,11 @@ pub(super) struct Rooms<I> {
     staged: Vec<u32>,
     /// When homes are to be looked at.
     looks: BTreeSet<(clock::Moment, u32)>,
-    /// Homes that nobody is in.
-    idle: usize,
-    /// Bytes of all histories.
+    /// Homes that nobody is in, and since when.
+    idle: BTreeSet<(clock::Moment, u32)>,
+    /// Bytes of all histories, and how many they may be.
     history_bytes: usize,
+    history_room: usize,
     /// Acknowledgements that wait until less is under way.
     late: VecDeque<(u32, Answer)>,
     name: Vec<u8>,
@@ -115,7 +122,6 @@ impl<I: Copy + PartialEq> Rooms<I> {
         Self {
             shard: shard as u32,
             shards,
-            settings,
             random: rand::make_rng::<StdRng>(),
             clock: Clock::new(now),
             parser: Some(Box::default()),
@@ -124,14 +130,19 @@ impl<I: Copy + PartialEq> Rooms<I> {
             due: Vec::new(),
             inbox: VecDeque::new(),
             commands: Vec::new(),
+            stalled: HashMap::new(),
+            stalled_bytes: 0,
+            resumed: Vec::new(),
             gone: Vec::new(),
             outs: Vec::new(),
             spare: Vec::new(),
             homes: Registry::default(),
             staged: Vec::new(),
             looks: BTreeSet::new(),
-            idle: 0,
+            idle: BTreeSet::new(),
             history_bytes: 0,
+            history_room: settings.history_bytes / shards,
+            settings,
             late: VecDeque::new(),
             name: Vec::new(),
             push: Vec::new(),
@@ -158,6 +169,7 @@ impl<I: Copy + PartialEq> Rooms<I> {
     /// It is gone: its subscriptions end with the turn.
     pub(super) fn closed(&mut self, key: Key) {
         let Some(client) = self.clients.remove(key) else { return };
+        self.unstall(key);
         self.wheel.arm(key.index, Tick(u32::MAX));
         self.gone.extend(client.subs.into_iter().map(|sub| (client.conn, sub)));
     }
@@ -228,12 +240,12 @@ impl<I: Copy + PartialEq> Rooms<I> {
 
     /// Whether clients wait until their commands are carried out.
     pub(super) fn is_crowded(&self) -> bool {
-        self.commands.len() > limits::COMMAND_BACKLOG
+        self.buffered() > limits::COMMAND_BACKLOG
     }
 
-    /// Bytes held for clients: commands, histories, what is staged.
+    /// Bytes of commands. Histories have a bound of their own.
     pub(super) fn buffered(&self) -> usize {
-        self.commands.len() + self.history_bytes
+        self.commands.len() + self.stalled_bytes
     }
 
     /// Everything but the walks. True: commands are left over.
@@ -250,7 +262,7 @@ impl<I: Copy + PartialEq> Rooms<I> {
         self.answer_late(fanout, reach);
         self.send_staged(fanout, reach);
         self.flush(reach);
-        more || !self.inbox.is_empty() || !self.staged.is_empty()
+        more || !self.inbox.is_empty()
     }
 
     /// After the walks: tells members that a block left out that they are out of the room.
@@ -270,7 +282,11 @@ impl<I: Copy + PartialEq> Rooms<I> {
 
     /// Whether there is something to do in a turn that no event leads to.
     pub(super) fn is_waiting(&self) -> bool {
-        !(self.gone.is_empty() && self.due.is_empty() && self.late.is_empty())
+        !(self.gone.is_empty()
+            && self.due.is_empty()
+            && self.late.is_empty()
+            && self.staged.is_empty()
+            && self.resumed.is_empty())
     }
 
     /// When something is due though no event comes.
@@ -335,6 +351,12 @@ impl<I: Copy + PartialEq> Rooms<I> {
                 self.spare.push(text);
             }
         }
+    }
+
+    /// Rooms that this is home to, and bytes of their histories.
+    #[cfg(test)]
+    fn kept(&self) -> (usize, usize) {
+        (self.homes.len(), self.history_bytes)
     }
 
     fn random(&mut self) -> u128 {

@@ -19,8 +19,9 @@ fn seen(message: &str) -> (Vec<String>, Result<(), Malformed>) {
             other => format!("{other:?}"),
         };
         seen.push(format!("{} {text}", command.id));
+        true
     });
-    (seen, outcome)
+    (seen, outcome.map(|taken| assert_eq!(taken, message.len())))
 }
 
 fn one(message: &str) -> String {
@@ -114,6 +115,17 @@ fn several_commands_in_one_message() {
 }
 
 #[test]
+fn what_is_not_taken_stays() {
+    let message = b"{\"id\":1,\"ping\":{}}\n{\"id\":2,\"ping\":{}}\n{\"id\":3,\"ping\":{}}\n";
+    let mut parser = Parser::default();
+    for stop in 1..4 {
+        let taken = parser.message(message, |command| command.id != stop).unwrap();
+        assert!(message[taken..].starts_with(format!("{{\"id\":{stop}").as_bytes()));
+    }
+    assert_eq!(parser.message(message, |_| true), Ok(message.len()));
+}
+
+#[test]
 fn each_sin_by_its_name() {
     let deep = |depth: usize| {
         let data = format!("{}{}", "[".repeat(depth), "]".repeat(depth));
@@ -158,7 +170,7 @@ fn each_sin_by_its_name() {
     }
     let mut parser = Parser::default();
     let bytes = b"{\"id\":1,\"publish\":{\"channel\":\"\xff\",\"data\":1}}";
-    assert_eq!(parser.message(bytes, |_| ()), Err(Malformed::Json), "not UTF-8");
+    assert_eq!(parser.message(bytes, |_| true), Err(Malformed::Json), "not UTF-8");
 }
 
 #[test]
@@ -170,7 +182,10 @@ fn a_parser_that_met_a_sin_goes_on() {
     );
     for message in ["{", "[[[[", "{\"id\":", large.as_str(), "{\"id\":1,\"ping\":{}}"] {
         let mut commands = 0;
-        let outcome = parser.message(message.as_bytes(), |_| commands += 1);
+        let outcome = parser.message(message.as_bytes(), |_| {
+            commands += 1;
+            true
+        });
         assert_eq!(commands, u32::from(outcome.is_ok()));
     }
     assert!(parser.scratch.capacity() <= KEEP, "a large command leaves no memory behind");
@@ -217,6 +232,7 @@ proptest! {
                 let mut copy = data.to_vec();
                 assert!(simd_json::to_tape(&mut copy).is_ok(), "{message}");
             }
+            true
         });
     }
 }

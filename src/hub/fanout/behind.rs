@@ -55,6 +55,8 @@ impl<I: Copy + PartialEq, S: Clone> Fanout<I, S> {
         self.look = Some(now + limits::BEHIND_RETRY);
         let mut looks = limits::DELIVERIES_PER_SLICE;
         let mut numbers = std::mem::take(&mut self.behind);
+        // Each crowd is the first one to be looked at in its turn.
+        numbers.rotate_left(1);
         numbers.retain(|number| {
             let Some(crowd) = self.crowds.get(*number) else { return false };
             let Some(behind) = &mut crowd.behind else { return false };

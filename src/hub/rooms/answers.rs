@@ -34,11 +34,9 @@ impl<I: Copy + PartialEq> Rooms<I> {
                 self.say(key, &reply);
                 if let Some(crowd) = fanout.find(&channel) {
                     fanout.release(crowd);
-                    let sub = self.clients.get_mut(key).and_then(|client| client.remove(crowd));
-                    if let Some(sub) = sub.filter(|sub| sub.leaves > 0) {
-                        reply::empty(self.out(key), sub.leaves, "unsubscribe");
-                    }
+                    self.clients.get_mut(key).and_then(|client| client.remove(crowd));
                 }
+                self.unstall(key);
             }
         }
     }
@@ -62,19 +60,11 @@ impl<I: Copy + PartialEq> Rooms<I> {
             return self.left(channel, at_home, fanout, reach);
         };
         let place = fanout.join(crowd, conn);
-        let mut leaves = 0;
         if let Some(sub) = self.clients.get_mut(key).and_then(|client| client.sub(crowd)) {
             (sub.place, sub.at_home) = (place, at_home);
-            leaves = std::mem::take(&mut sub.leaves);
         }
         self.say(key, reply);
-        if leaves > 0 {
-            let sub = self.clients.get_mut(key).and_then(|client| client.remove(crowd));
-            if let Some(sub) = sub {
-                self.leave(Some(conn), &sub, fanout, reach);
-            }
-            reply::empty(self.out(key), leaves, "unsubscribe");
-        }
+        self.unstall(key);
     }
 
     /// A block for members here.

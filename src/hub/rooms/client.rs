@@ -28,8 +28,6 @@ pub(super) struct Sub {
     pub(super) at_home: u32,
     /// When its token ends.
     pub(super) expires: Moment,
-    /// The id of an unsubscribe command that waits for the home's answer, or 0.
-    pub(super) leaves: u32,
 }
 
 impl Sub {
@@ -41,7 +39,7 @@ impl Sub {
     }
 }
 
-const _: () = assert!(size_of::<Sub>() <= 20, "some for each client");
+const _: () = assert!(size_of::<Sub>() <= 16, "some for each client");
 
 /// One client.
 #[derive(Debug)]

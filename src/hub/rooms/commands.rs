@@ -9,7 +9,7 @@ use super::clock::Moment;
 use super::identity::Identity;
 use super::letter::{Ask, Key, Position, Ticket, What};
 use super::reply::{self, Bye, Fault};
-use crate::hub::command::{self, Command};
+use crate::hub::command::{self, Command, Parser};
 use crate::hub::fanout::{Fanout, Reach};
 use crate::limits;
 
@@ -17,6 +17,8 @@ use crate::limits;
 pub(super) enum Refusal {
     Fault(Fault),
     Bye(Bye),
+    /// An earlier command about the same room has no answer yet.
+    Wait,
 }
 
 impl From<Fault> for Refusal {
@@ -38,26 +40,24 @@ pub(super) const REJECT_UNRECOVERED: u64 = 2;
 const LETTER: usize = 256;
 
 impl<I: Copy + PartialEq> Rooms<I> {
-    /// Carries out a slice of what is in the inbox.
+    /// Carries out a slice of what is in the inbox; before it what had to wait for an answer that
+    /// is here now.
     pub(super) fn carry_out<S: Clone>(
         &mut self,
         fanout: &mut Fanout<I, S>,
         reach: &mut impl Reach<I, S>,
     ) {
         let Some(mut parser) = self.parser.take() else { return };
+        for (key, message) in std::mem::take(&mut self.resumed) {
+            self.read(key, &message, &mut parser, fanout, reach);
+        }
         let commands = std::mem::take(&mut self.commands);
         let mut at = 0;
         while at < limits::COMMAND_BYTES_PER_TURN
             && let Some((key, len)) = self.inbox.pop_front()
         {
-            let message = &commands[at..at + len];
+            self.read(key, &commands[at..at + len], &mut parser, fanout, reach);
             at += len;
-            let outcome = parser.message(message, |command| {
-                self.command(key, command, fanout, reach);
-            });
-            if outcome.is_err() {
-                self.close(key, Bye::BAD_REQUEST, reach);
-            }
         }
         self.parser = Some(parser);
         self.commands = commands;
@@ -67,17 +67,51 @@ impl<I: Copy + PartialEq> Rooms<I> {
         }
     }
 
+    fn read<S: Clone>(
+        &mut self,
+        key: Key,
+        message: &[u8],
+        parser: &mut Parser,
+        fanout: &mut Fanout<I, S>,
+        reach: &mut impl Reach<I, S>,
+    ) {
+        if let Some(stalled) = self.stalled.get_mut(&key) {
+            stalled.push(b'\n');
+            stalled.extend_from_slice(message);
+            self.stalled_bytes += message.len() + 1;
+            return;
+        }
+        let outcome = parser.message(message, |command| self.command(key, command, fanout, reach));
+        match outcome {
+            Ok(taken) if taken < message.len() => {
+                self.stalled.insert(key, message[taken..].to_vec());
+                self.stalled_bytes += message.len() - taken;
+            }
+            Ok(_) => {}
+            Err(_) => self.close(key, Bye::BAD_REQUEST, reach),
+        }
+    }
+
+    /// The answer that a client's commands wait for is here, or the client is gone.
+    pub(super) fn unstall(&mut self, key: Key) {
+        if let Some(stalled) = self.stalled.remove(&key) {
+            self.stalled_bytes -= stalled.len();
+            self.resumed.push((key, stalled));
+        }
+    }
+
+    /// False: it has to wait until a room's home has answered an earlier one.
     fn command<S: Clone>(
         &mut self,
         key: Key,
         command: Command<'_>,
         fanout: &mut Fanout<I, S>,
         reach: &mut impl Reach<I, S>,
-    ) {
-        let Some(client) = self.clients.get_mut(key) else { return };
+    ) -> bool {
+        let Some(client) = self.clients.get_mut(key) else { return true };
         // After our close frame what it asks for is nobody's.
         if client.conn.is_none_or(|conn| reach.owed(conn).is_none()) {
-            return;
+            return true;
         }
         let outcome = match (&client.phase, command.ask) {
             (Phase::Silent(_), command::Ask::Connect(ask)) => {
@@ -94,7 +128,9 @@ impl<I: Copy + PartialEq> Rooms<I> {
             Ok(()) => {}
             Err(Refusal::Fault(fault)) => self.fault(key, command.id, fault),
             Err(Refusal::Bye(bye)) => self.close(key, bye, reach),
+            Err(Refusal::Wait) => return false,
         }
+        true
     }
 
     fn ask_of<S: Clone>(

@@ -2,7 +2,8 @@
 //!
 //! Knows neither clients nor other shards: what it says is bytes.
 
-use std::sync::Arc;
+use std::collections::VecDeque;
+use std::sync::{Arc, Weak};
 
 use super::clock::Moment;
 use super::history::History;
@@ -10,6 +11,7 @@ use super::identity::Identity;
 use super::letter::{Channel, Join, Position, Ticket, channel_of};
 use super::reply::{self, Fault};
 use crate::hub::namespace::Namespace;
+use crate::hub::publication::Publication;
 use crate::hub::stage::Stage;
 use crate::limits;
 
@@ -38,12 +40,16 @@ pub(super) struct Home {
     pub(super) stage: Stage,
     /// It waits among those with frames.
     pub(super) is_staged: bool,
+    /// Blocks of frames that are not walked everywhere.
+    pub(super) under_way: VecDeque<Weak<Publication>>,
     /// Among these frames are publications, which whoever joins now must not get again.
     pub(super) is_numbered: bool,
     /// When it is to be looked at: its history ages, or nobody has been here for long.
     pub(super) look: Option<Moment>,
     /// Since when nobody is here.
     pub(super) idle: Option<Moment>,
+    /// Since when it stands among those that nobody is in.
+    pub(super) noted: Option<Moment>,
 }
 
 impl Home {
@@ -68,8 +74,10 @@ impl Home {
             stage: Stage::default(),
             is_staged: false,
             is_numbered: false,
+            under_way: VecDeque::new(),
             look: None,
             idle: Some(now),
+            noted: None,
         }
     }
 

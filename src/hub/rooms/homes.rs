@@ -82,9 +82,15 @@ impl<I: Copy + PartialEq> Rooms<I> {
         }
         let options = Arc::clone(self.settings.namespaces.of(channel_of(channel))?);
         let (random, now) = (self.random() as u64, self.clock.now());
+        while self.idle.len() >= limits::IDLE_ROOMS
+            && let Some((_, number)) = self.idle.pop_first()
+        {
+            self.forget(number);
+        }
         let home = Home::new(Arc::clone(channel), options, random, now);
-        self.idle += 1;
-        Some(self.homes.add(Arc::clone(channel), home))
+        let number = self.homes.add(Arc::clone(channel), home);
+        self.settle(number);
+        Some(number)
     }
 
     /// Looks at a room, once what is too old is gone.
@@ -142,7 +148,6 @@ impl<I: Copy + PartialEq> Rooms<I> {
         let said = if joined.is_err() {
             Said::Refused { channel, reply: written(from.id, joined) }
         } else {
-            self.idle -= usize::from(home.idle.is_some());
             let tells = home.options.join_leave;
             let push = tells.then(|| home.tell("join", &join.who, join.info.as_deref()));
             let place = home.join(from, join);
@@ -166,7 +171,6 @@ impl<I: Copy + PartialEq> Rooms<I> {
         let now = self.clock.now();
         let Some(home) = self.homes.get(number) else { return };
         let gone = home.leave(from.shard, place, now);
-        self.idle += usize::from(home.idle.is_some());
         if let Some((who, info)) = gone.filter(|_| home.options.join_leave) {
             let push = home.tell("leave", &who, info.as_deref());
             self.stage(number, &push, fanout);
@@ -188,7 +192,7 @@ impl<I: Copy + PartialEq> Rooms<I> {
         let mut push = std::mem::take(&mut self.push);
         let before = home.history.bytes();
         let others = self.history_bytes - before;
-        let room = limits::HISTORY_BYTES_PER_SHARD.saturating_sub(others);
+        let room = self.history_room.saturating_sub(others);
         home.publish(data, by, now, room, &mut push);
         self.history_bytes = others + home.history.bytes();
         let keeps = home.options.has_history() && !by.1;
@@ -230,7 +234,8 @@ impl<I: Copy + PartialEq> Rooms<I> {
         while let Some(frames) = home.stage.next(&mut fanout.spare) {
             fanout.staged_bytes -= frames.0.len();
             let to = home.shards().map(|shard| (shard, None));
-            fanout.publish(&home.channel, frames, to, here, reach);
+            let sent = fanout.publish(&home.channel, frames, to, here, reach);
+            home.under_way.push_back(sent);
         }
     }
 
@@ -243,8 +248,9 @@ impl<I: Copy + PartialEq> Rooms<I> {
         let mut staged = std::mem::take(&mut self.staged);
         staged.retain(|number| {
             let Some(home) = self.homes.get(*number) else { return false };
-            let walks = fanout.find(&home.channel).map_or(0, |crowd| fanout.walks(crowd));
-            if walks > WALKS_AHEAD && !home.stage.has_blocks() {
+            // A shard that lags gets larger blocks, which cost it fewer walks.
+            home.under_way.retain(|block| block.strong_count() > 0);
+            if home.under_way.len() > WALKS_AHEAD && !home.stage.has_blocks() {
                 return true;
             }
             home.is_staged = false;
@@ -256,9 +262,16 @@ impl<I: Copy + PartialEq> Rooms<I> {
         self.staged = staged;
     }
 
-    /// Sees to when a room is looked at again.
+    /// Sees to when a room is looked at again, and whether it stands among those with nobody in.
     pub(super) fn settle(&mut self, number: u32) {
         let Some(home) = self.homes.get(number) else { return };
+        let idle = home.idle.filter(|_| !home.is_staged);
+        if home.noted != idle {
+            if let Some(noted) = std::mem::replace(&mut home.noted, idle) {
+                self.idle.remove(&(noted, number));
+            }
+            self.idle.extend(idle.map(|since| (since, number)));
+        }
         let next = home.next_look();
         // One that is due earlier anyway will set the next one then.
         if let Some(look) = home.look
@@ -269,37 +282,45 @@ impl<I: Copy + PartialEq> Rooms<I> {
         if let Some(look) = std::mem::replace(&mut home.look, next) {
             self.looks.remove(&(look, number));
         }
-        if let Some(next) = next {
-            self.looks.insert((next, number));
-        }
+        self.looks.extend(next.map(|next| (next, number)));
     }
 
-    /// Looks at rooms that are due: lets go of old publications, and forgets rooms that nobody has
-    /// been in for long; or for less, when they are too many.
+    /// Looks at rooms that are due: lets go of old publications, and of rooms that nobody has been
+    /// in for long.
     pub(super) fn look_after(&mut self) {
         let now = self.clock.now();
         for _ in 0..limits::DELIVERIES_PER_SLICE {
-            let Some(&(look, number)) = self.looks.first() else { return };
-            let crowded = self.idle > limits::IDLE_ROOMS;
-            if look > now && !crowded {
+            let due = self.looks.pop_first();
+            let Some((look, number)) = due else { return };
+            if look > now {
+                self.looks.insert((look, number));
                 return;
             }
-            self.looks.remove(&(look, number));
             let Some(home) = self.homes.get(number) else { continue };
             home.look = None;
             let before = home.history.bytes();
             home.history.age(now, &home.options);
-            let over = home.is_over(now) || crowded && home.idle.is_some() && !home.is_staged;
-            if over {
-                self.history_bytes -= before;
-                self.idle -= 1;
-                let channel = Arc::clone(&home.channel);
-                self.homes.remove(number, &channel);
+            self.history_bytes -= before - home.history.bytes();
+            if home.is_over(now) {
+                self.forget(number);
             } else {
-                self.history_bytes -= before - home.history.bytes();
                 self.settle(number);
             }
         }
+    }
+
+    /// Forgets a room that nobody is in and that has nothing to send.
+    fn forget(&mut self, number: u32) {
+        let Some(home) = self.homes.get(number) else { return };
+        self.history_bytes -= home.history.bytes();
+        if let Some(noted) = home.noted {
+            self.idle.remove(&(noted, number));
+        }
+        if let Some(look) = home.look {
+            self.looks.remove(&(look, number));
+        }
+        let channel = Arc::clone(&home.channel);
+        self.homes.remove(number, &channel);
     }
 }
 

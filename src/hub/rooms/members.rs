@@ -60,8 +60,8 @@ impl<I: Copy + PartialEq> Rooms<I> {
         let most = self.settings.channels_per_client;
         let crowd = self.crowd(ask.channel, fanout);
         let Some(client) = self.clients.get_mut(key) else { return Ok(()) };
-        if crowd.is_some_and(|crowd| client.sub(crowd).is_some()) {
-            return Err(Fault::SUBSCRIBED.into());
+        if let Some(sub) = crowd.and_then(|crowd| client.sub(crowd)) {
+            return Err(if sub.is_in() { Fault::SUBSCRIBED.into() } else { Refusal::Wait });
         }
         if client.subs.len() >= most {
             return Err(Fault::LIMIT.into());
@@ -90,7 +90,7 @@ impl<I: Copy + PartialEq> Rooms<I> {
         });
         fanout.hold(crowd);
         let place = Fanout::<I, S>::NOWHERE;
-        let sub = Sub { crowd, place, at_home: Sub::ASKED, expires, leaves: 0 };
+        let sub = Sub { crowd, place, at_home: Sub::ASKED, expires };
         if let Some(client) = self.clients.get_mut(key) {
             client.add(sub);
         }
@@ -115,14 +115,10 @@ impl<I: Copy + PartialEq> Rooms<I> {
         if let Some(crowd) = crowd
             && let Some(sub) = client.sub(crowd)
         {
-            if !sub.is_in() && sub.leaves == 0 {
-                // When the home has answered: replies come in the order of their commands.
-                sub.leaves = id;
-                return Ok(());
+            if !sub.is_in() {
+                return Err(Refusal::Wait);
             }
-            if sub.is_in()
-                && let Some(sub) = client.remove(crowd)
-            {
+            if let Some(sub) = client.remove(crowd) {
                 self.leave(conn, &sub, fanout, reach);
             }
         }

@@ -28,6 +28,8 @@ pub struct RoomsSettings {
     pub expired_close_delay: Duration,
     /// Channels that one connection may be subscribed to.
     pub channels_per_client: usize,
+    /// Bytes of publications that all rooms of all shards keep at most.
+    pub history_bytes: usize,
     /// Deliveries that one connection may cause in a second in the mean; 0 is any number.
     pub deliveries_per_client: u32,
 }
@@ -46,6 +48,7 @@ impl RoomsSettings {
             connect_timeout: limits::CONNECT_TIMEOUT,
             expired_close_delay: limits::EXPIRED_CLOSE_DELAY,
             channels_per_client: limits::CHANNELS_PER_CLIENT,
+            history_bytes: limits::HISTORY_MEMORY,
             deliveries_per_client: limits::DELIVERIES_PER_CLIENT,
         }
     }

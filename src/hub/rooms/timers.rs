@@ -42,7 +42,16 @@ impl<I: Copy + PartialEq> Rooms<I> {
         reach: &mut impl Reach<I, S>,
     ) {
         let settings = std::sync::Arc::clone(&self.settings);
+        let crowded = self.is_crowded() || fanout.is_crowded() || self.stalled.contains_key(&key);
         let Some(client) = self.clients.get_mut(key) else { return };
+        if client.pong_by <= now {
+            // Its pong may lie where nobody reads now; or the ping still waits behind what it is
+            // owed. Who takes nothing at all is found by the connection's own ping.
+            let owes = client.conn.and_then(|conn| reach.owed(conn)).is_some_and(|owed| owed > 0);
+            if crowded || owes {
+                client.pong_by = now.plus(settings.pong_timeout);
+            }
+        }
         if client.until <= now || client.pong_by <= now {
             let why = match (&client.phase, client.pong_by <= now) {
                 (Phase::In(_), true) => Bye::NO_PONG,

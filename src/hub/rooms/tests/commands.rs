@@ -89,20 +89,54 @@ fn in_and_out_and_all_between() {
     world.assert_empty();
 }
 
+/// Once with its home on the client's shard, once on another.
 #[test]
-fn replies_of_one_turn_are_one_message_in_the_order_of_their_commands() {
-    let mut world = rooms();
+fn what_comes_behind_a_subscribe_waits_for_its_answer() {
+    for channel in ["a", "b", "c", "d"] {
+        let mut world = rooms();
+        let ann = world.connect(0);
+        let line = |id: u32, what: &str| {
+            format!("{{\"id\":{id},\"{what}\":{{\"channel\":\"{channel}\"}}}}")
+        };
+        let steps = ["subscribe", "unsubscribe", "subscribe", "unsubscribe", "subscribe"];
+        let all: Vec<String> = (2..).zip(steps).map(|(id, what)| line(id, what)).collect();
+        world.say(ann, &all[..3].join("\n"));
+        world.say(ann, &all[3]);
+        world.say(ann, &format!("{}\n{{\"id\":7,\"ping\":{{}}}}", all[4]));
+        world.settle();
+        let lines = world.hear_all(ann);
+        // The ping is about no room and waits for none.
+        let ids = lines.iter().map(|line| &line[6..7]).filter(|id| *id != "7");
+        assert!(ids.eq(["2", "3", "4", "5", "6"]), "{lines:?}");
+        assert_eq!(lines.len(), 6);
+        assert!(lines.iter().all(|line| !line.contains("error")), "{lines:?}");
+        let stats = format!("{{\"id\":8,\"presence_stats\":{{\"channel\":\"{channel}\"}}}}");
+        assert!(said(&mut world, ann, &stats).contains("\"num_clients\":1"));
+        world.say(ann, &all[1]);
+        world.say(ann, &all[0]);
+        world.say(ann, &all[1]);
+        world.turn(0, 0);
+        world.cut(ann);
+        world.settle();
+        world.assert_empty();
+    }
+}
+
+#[test]
+fn rooms_by_the_thousand_that_nobody_is_in_are_bounded() {
+    let settings = RoomsSettings { history_bytes: 1 << 20, ..open(Namespace::open()) };
+    let mut world = World::new(1, 8, settings);
     let ann = world.connect(0);
-    let all = [
-        r#"{"id":2,"subscribe":{"channel":"x"}}"#,
-        r#"{"id":3,"unsubscribe":{"channel":"x"}}"#,
-        r#"{"id":4,"ping":{}}"#,
-    ];
-    let lines = world.ask(ann, &all.join("\n"));
-    let ids: Vec<&str> = lines.iter().map(|line| &line[..7]).collect();
-    assert_eq!(ids.len(), 3, "{lines:?}");
-    let at = |id: &str| ids.iter().position(|one| one.starts_with(id)).unwrap();
-    assert!(at("{\"id\":2") < at("{\"id\":3"), "{lines:?}");
+    for n in 0..=limits::IDLE_ROOMS {
+        world.say(
+            ann,
+            &format!("{{\"id\":2,\"publish\":{{\"channel\":\"{n}\",\"data\":\"{n:99}\"}}}}"),
+        );
+    }
+    world.settle();
+    let (homes, bytes) = world.shards[0].0.kept();
+    assert_eq!(homes, limits::IDLE_ROOMS);
+    assert!(bytes <= 1 << 20, "{bytes} bytes of histories");
 }
 
 #[test]
@@ -173,9 +207,9 @@ fn a_room_forgets_by_the_clock() {
     let before = said(&mut world, ann, ask);
     world.cut(ann);
     assert!(before.contains("\"data\":1"), "{before}");
-    assert!(world.shards[0].0.buffered() > 0);
+    assert!(world.shards[0].0.kept().1 > 0);
     world.wait(ttl + Duration::from_secs(1));
-    assert_eq!(world.shards[0].0.buffered(), 0, "nobody asked, and it is gone");
+    assert_eq!(world.shards[0].0.kept(), (1, 0), "nobody asked, and it is gone");
     let bob = world.connect(0);
     let after = said(&mut world, bob, ask);
     assert!(after.contains("\"publications\":[]") && after.contains("\"offset\":1"), "{after}");

@@ -247,6 +247,7 @@ impl World {
         for (rooms, fanout, _) in &self.shards {
             assert_eq!((fanout.crowds(), fanout.load(), fanout.held()), (0, 0, 0));
             assert_eq!((rooms.clients.len(), rooms.staged.len()), (0, 0));
+            assert_eq!((rooms.buffered(), rooms.stalled.len()), (0, 0));
         }
     }
 }
