@@ -1,6 +1,6 @@
 //! The drivers of the fuzz targets `conn_server`, `conn_client` and `command`, run for a moment by
-//! the plain test suite, so that it stays right between two fuzz runs; what a fuzz run finds becomes a test
-//! here.
+//! the plain test suite, so that they stay right between two fuzz runs; what a fuzz run finds
+//! becomes a test here.
 #![allow(clippy::unwrap_used)]
 
 #[path = "../fuzz/targets/command/check.rs"]

@@ -66,12 +66,15 @@ struct View {
     offset: u64,
 }
 
+/// An offset and its epoch.
+type Position = (u64, String);
+
 struct Person {
     conn: u32,
     views: Vec<View>,
     command: u32,
     /// Commands without a reply: what they were about, and the position that they asked for.
-    waiting: HashMap<u32, (&'static str, usize, Option<(u64, String)>)>,
+    waiting: HashMap<u32, (&'static str, usize, Option<Position>)>,
     published: u64,
 }
 
@@ -227,7 +230,7 @@ impl Story {
         &mut self,
         person: usize,
         channel: usize,
-        asked: Option<(u64, String)>,
+        asked: Option<Position>,
         result: &OwnedValue,
     ) {
         let recovered = result.get_bool("recovered").unwrap_or_default();
