@@ -1,5 +1,5 @@
-//! Commands of rooms, read twice: by the server's parser, and by serde_json, which knows neither
-//! its scratch copy nor its scanner.
+//! Commands of rooms, read twice: by the server's parser, and by `serde_json`, which
+//! knows neither its scratch copy nor its scanner.
 
 use std::collections::BTreeMap;
 
