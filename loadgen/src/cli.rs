@@ -12,6 +12,7 @@ mod life;
 mod outputs;
 pub mod pattern;
 pub mod plan;
+mod protocol;
 pub mod quantity;
 mod request;
 mod results;
@@ -30,6 +31,7 @@ pub use life::LifeArgs;
 pub use outputs::Documents;
 pub use plan::Plan;
 use plan::{Arrival, HeartbeatKind, HeartbeatPhase, Switch};
+pub use protocol::{Centrifugo, Protocol, ProtocolArgs, ProtocolName};
 use quantity::{OrAuto, OrOff};
 pub use results::{CompareArgs, MergeArgs, ReportArgs};
 use sizes::Sizes;
@@ -81,6 +83,10 @@ pub struct Args {
     /// Connections that only listen, in all rooms together (broadcast) [default: the others]
     #[arg(long, value_name = "N", value_parser = quantity::count)]
     pub subscribers: Option<u32>,
+
+    /// What is spoken in rooms.
+    #[command(flatten)]
+    pub protocol: ProtocolArgs,
 
     /// Connections begun a second, total; off begins them as fast as they complete
     #[arg(long, value_name = "PER-SECOND|off", default_value = "20k/s",

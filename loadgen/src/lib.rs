@@ -54,4 +54,5 @@ pub mod shards;
 pub mod slo;
 pub mod sources;
 pub mod target;
+pub mod token;
 mod workload;

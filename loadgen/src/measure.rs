@@ -33,6 +33,8 @@ pub enum Kind {
     Connect,
     /// TCP established to the 101 checked.
     Handshake,
+    /// The 101 checked to the answer that the connection is in its room (rooms protocols).
+    Join,
     /// Intended send time to reply: what a user with a schedule of his own would have waited.
     Response,
     /// Actual send time to reply.
@@ -51,9 +53,10 @@ pub enum Kind {
 
 impl Kind {
     /// All kinds, in the order of the report.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Connect,
         Self::Handshake,
+        Self::Join,
         Self::Response,
         Self::Service,
         Self::SendLag,
@@ -68,6 +71,7 @@ impl Kind {
         match self {
             Self::Connect => "connect",
             Self::Handshake => "handshake",
+            Self::Join => "join",
             Self::Response => "response",
             Self::Service => "service",
             Self::SendLag => "send_lag",
@@ -81,7 +85,7 @@ impl Kind {
     /// Whether only samples of the measured window are reported. Connects, handshakes and closes
     /// happen outside it by nature, and are reported whenever they happened.
     pub fn windowed(self) -> bool {
-        !matches!(self, Self::Connect | Self::Handshake | Self::Close)
+        !matches!(self, Self::Connect | Self::Handshake | Self::Join | Self::Close)
     }
 }
 

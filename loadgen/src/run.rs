@@ -9,11 +9,12 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use plimsoll::config::{Config, ConfigError, Machine, Threads};
+use plimsoll::config::{Config, ConfigError, Machine, Rooms, Threads, Tokens};
 use plimsoll::limits;
 use plimsoll::server::{StartError, this_machine};
 use plimsoll::wire::handshake::BadRequest;
 
+use crate::cli::Protocol;
 use crate::cli::plan::{Plan, Target};
 use crate::cost::CostError;
 use crate::floor;
@@ -23,6 +24,7 @@ use crate::progress::LiveCell;
 use crate::shards::{self, ShardsError};
 use crate::sources::SourcesError;
 use crate::target::{self, TargetError};
+use crate::token::Token;
 use crate::workload::{Harvest, RoomCounts, Task};
 use fleet::Fleet;
 pub(crate) use fleet::spec;
@@ -168,6 +170,18 @@ fn server_config(plan: &Plan, threads: Option<usize>) -> Config {
         max_message: fleet::message_budget(plan),
         max_pending: plan.size.max.max(limits::MAX_PENDING),
         subprotocols: plan.request.subprotocols.clone(),
+        rooms: rooms(plan),
         ..Config::default()
     }
+}
+
+/// Rooms for whoever comes, and for the tokens that connections are given; none for a broadcast
+/// over paths.
+fn rooms(plan: &Plan) -> Rooms {
+    let Protocol::Centrifugo(centrifugo) = &plan.protocol else { return Rooms::default() };
+    let hmac_secret = match &centrifugo.token {
+        Some(Token::Signed(secret)) => Some(secret.clone()),
+        Some(Token::Given(_)) | None => None,
+    };
+    Rooms { open: true, tokens: Tokens { hmac_secret, ..Tokens::default() }, ..Rooms::default() }
 }

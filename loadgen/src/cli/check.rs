@@ -9,7 +9,7 @@ use super::plan::{
 };
 use super::sizes::Sizes;
 use super::usage::{UsageError, refuse};
-use super::{Args, ModeName, address, fragments, heartbeat, request};
+use super::{Args, ModeName, ProtocolName, address, fragments, heartbeat, protocol, request};
 use crate::heard::Heard;
 use crate::human::bytes;
 use crate::payload::stamp_bytes;
@@ -69,7 +69,8 @@ pub(super) fn plan(args: &Args) -> Result<Plan, UsageError> {
         heartbeat,
         heartbeat_words: heartbeat::words(args)?,
         size,
-        payload: if args.text { PayloadKind::Text } else { PayloadKind::Binary },
+        payload: payload(args),
+        protocol: protocol::protocol(args)?,
         fragmentation,
         verify: args.verify,
         request: request::extras(args)?,
@@ -80,6 +81,12 @@ pub(super) fn plan(args: &Args) -> Result<Plan, UsageError> {
         outputs: args.documents.outputs()?,
         quiet: args.quiet,
     })
+}
+
+/// What a rooms protocol carries is JSON, and so text.
+fn payload(args: &Args) -> PayloadKind {
+    let text = args.text || args.protocol.protocol != ProtocolName::Raw;
+    if text { PayloadKind::Text } else { PayloadKind::Binary }
 }
 
 pub(super) fn duration(args: &Args) -> Duration {
@@ -264,7 +271,7 @@ fn stamped(args: &Args, mode: Mode, size: &Sizes) -> Result<(), UsageError> {
         }
         _ => return Ok(()),
     };
-    let payload = if args.text { PayloadKind::Text } else { PayloadKind::Binary };
+    let payload = payload(args);
     let timed = matches!(mode, Mode::Broadcast(_));
     let least = stamp_bytes(payload, timed).max(STAMP_BYTES);
     if size.min < least {

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Args;
 pub use super::pattern::Pattern;
+use super::protocol::Protocol;
 use super::sizes::Sizes;
 use crate::nanos;
 use crate::slo::Slo;
@@ -53,6 +54,8 @@ pub struct Plan {
     pub seed: u64,
     /// What the connections do.
     pub mode: Mode,
+    /// What is spoken in a broadcast's rooms; else raw.
+    pub protocol: Protocol,
     /// When messages are sent. In idle mode [`Pace::Silent`], and only there.
     pub pace: Pace,
     /// Pings of every connection.
@@ -368,7 +371,7 @@ impl Plan {
     }
 
     /// The path that connection `index` asks for. Rooms lie under the URL's path, or under
-    /// `/broadcast` when the URL names none.
+    /// `/broadcast` when the URL names none. Channels have all the same path.
     pub fn path(&self, index: u32) -> String {
         let given = match &self.target {
             Target::Embedded { .. } => "/",
@@ -377,6 +380,10 @@ impl Plan {
         let given = &*given.replace(CONNECTION, &index.to_string());
         let Mode::Broadcast(rooms) = self.mode else { return given.to_owned() };
         let (path, query) = given.split_at(given.find('?').unwrap_or(given.len()));
+        if self.protocol != Protocol::Raw {
+            let path = if path == "/" { "/connection/websocket" } else { path };
+            return format!("{path}{query}");
+        }
         let path = if path == "/" { "/broadcast" } else { path.trim_end_matches('/') };
         match rooms.rooms {
             1 => format!("{path}{query}"),

@@ -80,7 +80,7 @@ fn warm_up_is_left_out_but_not_of_connects_and_closes() {
     let all = merged(&recorder);
     let reported = Kind::ALL.into_iter().filter(|kind| all.get(*kind).is_some());
     let names: Vec<_> = reported.map(Kind::name).collect();
-    assert_eq!(names, ["connect", "handshake", "close"]);
+    assert_eq!(names, ["connect", "handshake", "join", "close"]);
 }
 
 #[test]
@@ -89,6 +89,7 @@ fn kinds_have_the_names_of_the_result_file() {
     let contract = [
         "connect",
         "handshake",
+        "join",
         "response",
         "service",
         "send_lag",

@@ -167,13 +167,15 @@ impl Workload {
         self.reconnected(local, took);
     }
 
-    /// The 101 was checked; true if it is not the connection's first.
+    /// It is established; true if not for the first time.
     pub(super) fn opened(&mut self, local: u32, now: Nanos) -> bool {
         let link = &mut self.links[local as usize];
         let entry = self.arena.remove(link.current);
         link.current = NIL;
         link.status = Status::Open;
-        let handshake = now.saturating_sub(entry.sent);
+        // Who had to join as well has had its 101 before.
+        let checked = if entry.last == 0 { now } else { entry.last };
+        let handshake = checked.saturating_sub(entry.sent);
         if self.absence(local).is_some() {
             self.came_back(local, handshake, now);
             return true;
@@ -221,7 +223,7 @@ impl Workload {
         self.reach(Step::Ready);
     }
 
-    fn never_opened(&mut self, local: u32, text: &str) {
+    pub(super) fn never_opened(&mut self, local: u32, text: &str) {
         let link = &mut self.links[local as usize];
         self.arena.remove(link.current);
         link.current = NIL;
@@ -261,8 +263,11 @@ impl Workload {
     pub(super) fn ended(&mut self, local: u32, end: &End, now: Nanos) {
         match self.links[local as usize].status {
             Status::Opening => {
-                let connected = self.arena.get(self.links[local as usize].current).sent != 0;
-                let text = opening_cause(end, connected);
+                let entry = self.arena.get(self.links[local as usize].current);
+                let text = match entry.last {
+                    0 => opening_cause(end, entry.sent != 0),
+                    _ => format!("before the join was answered: {}", cause(end)).into(),
+                };
                 if self.absence(local).is_some() {
                     return self.not_back(local, &text, now);
                 }

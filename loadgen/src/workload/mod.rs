@@ -6,10 +6,12 @@
 
 mod broadcast;
 mod cause;
+mod centrifugo;
 mod comeback;
 mod departure;
 mod dial;
 mod heartbeat;
+mod join;
 mod life;
 mod link;
 mod reply;
@@ -38,6 +40,7 @@ pub(crate) use broadcast::RoomCounts;
 use broadcast::Rooms;
 use dial::Dialing;
 pub(crate) use dial::upgrade;
+use join::Dialect;
 use life::Life;
 use link::Link;
 pub(crate) use link::Local;
@@ -95,6 +98,8 @@ pub(crate) struct Workload {
     /// Connections below this one have been asked to close.
     close_next: usize,
     rooms: Option<Rooms>,
+    /// What rooms are spoken to in, if it is no plain messages.
+    dialect: Option<Dialect>,
     /// Who leaves and comes back; `None` if nobody does.
     life: Option<Box<Life>>,
     live: Arc<[LiveCell]>,
@@ -147,6 +152,7 @@ impl Workload {
         tally.life.storms.resize_with(plan.life.storms.len(), StormTally::default);
         let payloads = Payloads::new(plan.payload, &plan.size, plan.seed, broadcast);
         let rooms = Rooms::new(&task, shard);
+        let dialect = Dialect::new(&task);
         let personal = plan.is_personal();
         let comings = Life::new(&task, shard);
         let leaving = Leaving::new(Arc::clone(&task), shard);
@@ -173,6 +179,7 @@ impl Workload {
             closing: 0,
             close_next: 0,
             rooms,
+            dialect,
             life: comings,
             live,
             recorder: Recorder::new(),
@@ -236,6 +243,9 @@ impl App for Workload {
 
     fn open(&mut self, cx: &mut Cx<'_, Mail>, peer: &mut Peer<'_, Local>) {
         let now = self.task.nanos(cx.now());
+        if self.join(peer.state.0, peer.id, &mut peer.tx, now) {
+            return;
+        }
         if self.opened(peer.state.0, now) {
             self.resume(peer.state.0, &mut peer.tx, now);
         }
@@ -312,6 +322,9 @@ impl Workload {
     /// Does what is due, a bounded amount of it.
     fn advance<N: Net>(&mut self, peers: &mut Peers<'_, N, Local>, now: Nanos) {
         self.seconds.cut(&mut self.recorder, now);
+        if self.dialect.is_some() {
+            self.give_up_joining(peers, now);
+        }
         match self.step {
             Step::Dialing => {
                 self.dial_due(peers, now);
@@ -331,7 +344,8 @@ impl Workload {
 
     /// When [`Workload::advance`] has something to do; [`Nanos::MAX`] is never.
     fn next_due(&self) -> Nanos {
-        match self.step {
+        let joined = self.dialect.as_ref().map_or(Nanos::MAX, Dialect::next);
+        let due = match self.step {
             Step::Dialing => self.next_dial().min(self.next_waiting_beat()),
             Step::Ready => self.next_waiting_beat(),
             Step::Running => {
@@ -340,6 +354,7 @@ impl Workload {
             }
             Step::Closing => self.next_close(),
             Step::Waiting | Step::Drained | Step::Closed => Nanos::MAX,
-        }
+        };
+        due.min(joined)
     }
 }

@@ -27,6 +27,9 @@ impl Workload {
         if self.step > Step::Running {
             return;
         }
+        if self.dialect.is_some() {
+            return self.heard(local, tx, kind, payload, now);
+        }
         if self.rooms.is_some() {
             return self.delivered(local, kind, payload, now);
         }

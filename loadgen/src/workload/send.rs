@@ -223,6 +223,9 @@ impl Workload {
         let time = if self.rooms.is_some() { intended } else { 0 };
         let connection = self.task.global(self.shard, local);
         self.payloads.write(Stamp { connection, sequence, time }, &mut self.scratch);
+        if let Some(dialect) = &mut self.dialect {
+            dialect.wrap(connection, sequence, &mut self.scratch);
+        }
     }
 
     /// Sends fragments of the current message, whose payload is in the scratch buffer: the next

@@ -6,6 +6,7 @@ mod cost;
 mod life;
 mod load;
 mod raw;
+mod rooms;
 mod server;
 
 use std::net::SocketAddr;
