@@ -4,10 +4,10 @@ import chromium from '@sparticuz/chromium';
 import puppeteer from 'puppeteer-core';
 import { URL_DIRECT, api, run, same, token, until } from './common.mjs';
 
-const { PAGE, FOREIGN_PAGE } = process.env;
+const { CHROMIUM, PAGE, FOREIGN_PAGE } = process.env;
 const browser = await puppeteer.launch({
   args: [...chromium.args, '--no-sandbox'],
-  executablePath: process.env.CHROMIUM || await chromium.executablePath(),
+  executablePath: CHROMIUM,
   headless: 'shell',
 });
 
