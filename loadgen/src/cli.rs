@@ -9,17 +9,21 @@ mod fragments;
 mod heartbeat;
 mod input;
 mod life;
+pub mod matrix;
 mod outputs;
 pub mod pattern;
+mod phase;
 pub mod plan;
 mod protocol;
 pub mod quantity;
 mod request;
 mod results;
+pub mod scenario;
 pub mod sizes;
 mod usage;
 
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Parser;
@@ -28,12 +32,14 @@ use crate::slo::Slo;
 pub use command::{Axis, Cli, Command, DoctorArgs, Find, FindArgs};
 pub use difference::{Difference, differences};
 pub use life::LifeArgs;
+use matrix::Matrix;
 pub use outputs::Documents;
 pub use plan::Plan;
 use plan::{Arrival, HeartbeatKind, HeartbeatPhase, Switch};
 pub use protocol::{Centrifugo, Protocol, ProtocolArgs, ProtocolName};
 use quantity::{OrAuto, OrOff};
 pub use results::{CompareArgs, MergeArgs, ReportArgs};
+pub use scenario::{PhaseArgs, ReadError};
 use sizes::Sizes;
 pub use usage::UsageError;
 
@@ -61,6 +67,9 @@ pub struct Args {
     /// Messages sent a second, total over all connections (open loop)
     #[arg(short = 'R', long, value_name = "PER-SECOND", value_parser = quantity::rate)]
     pub rate: Option<f64>,
+    /// Messages sent a second at the window's end, total: from --rate there in a straight line
+    #[arg(long, value_name = "PER-SECOND", value_parser = quantity::rate)]
+    pub ramp_to: Option<f64>,
     /// Messages sent a second by each sending connection (open loop)
     #[arg(long, value_name = "PER-SECOND", value_parser = quantity::rate)]
     pub rate_per_connection: Option<f64>,
@@ -142,6 +151,9 @@ pub struct Args {
     /// Send a ping between the frames of each message
     #[arg(long)]
     pub interleave_ping: bool,
+    /// Run every combination, each for --duration, such as 'fragments=1,4,16 gap=0,5ms ping=off,on'
+    #[arg(long, value_name = "LISTS", value_parser = matrix::matrix)]
+    pub fragment_matrix: Option<Matrix>,
     /// Compare each byte of every reply with what was sent
     #[arg(long)]
     pub verify: bool,
@@ -166,6 +178,16 @@ pub struct Args {
     /// Origin to send
     #[arg(long, value_name = "ORIGIN")]
     pub origin: Option<String>,
+
+    /// Read flags by their names, and phases, from this file; flags given here override it
+    #[arg(long, value_name = "FILE.toml")]
+    pub scenario: Option<PathBuf>,
+    /// What that file's phases say.
+    #[arg(skip)]
+    pub phases: Vec<PhaseArgs>,
+    /// Of one of several phases, how long all of them last.
+    #[arg(skip)]
+    pub window: Option<Duration>,
 
     /// Objectives that the run must keep, such as `response.p99<20ms,errors<0.1%`; exit 3 if not
     #[arg(long, value_name = "CLAUSES", value_parser = Slo::parse)]

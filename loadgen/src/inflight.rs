@@ -125,6 +125,11 @@ impl Lane {
         self.head == NIL
     }
 
+    /// When the newest of them is due.
+    pub(crate) fn newest(&self, arena: &Arena) -> Option<Nanos> {
+        (self.tail != NIL).then(|| arena.get(self.tail).intended)
+    }
+
     /// Something waits to be handed over.
     pub(crate) fn is_waiting(&self) -> bool {
         self.unsent != NIL

@@ -7,10 +7,10 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use clap::{CommandFactory, Parser, error::ErrorKind};
+use clap::{CommandFactory, error::ErrorKind};
 use loadgen::cli::plan::{Output, Place, Target};
 use loadgen::cli::{Args, Cli, Command, CompareArgs, DoctorArgs, FindArgs, MergeArgs, Plan};
-use loadgen::cli::{ReportArgs, UsageError};
+use loadgen::cli::{ReadError, ReportArgs, UsageError};
 use loadgen::compare::{self, Finding, compare};
 use loadgen::doctor::{self, Findings, Kernel, State};
 use loadgen::find::{Answer, FindError, find};
@@ -35,7 +35,11 @@ const INVALID: u8 = 4;
 const WORSE: u8 = 5;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::read(std::env::args_os()) {
+        Ok(cli) => cli,
+        Err(ReadError::Flag(error)) => error.exit(),
+        Err(ReadError::Usage(error)) => return ExitCode::from(refuse(&error)),
+    };
     let result = match &cli.command {
         None => drive(&cli.args),
         Some(Command::Find(args)) => search(args),

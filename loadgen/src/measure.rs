@@ -7,6 +7,7 @@ mod codec;
 mod counts;
 mod life;
 mod outcome;
+mod phase;
 mod seconds;
 mod tally;
 
@@ -14,6 +15,7 @@ pub(crate) use counts::Counts;
 use hdrhistogram::Histogram;
 pub use life::{LifeTally, StormTally};
 pub use outcome::{Outcome, Phases};
+pub use phase::{PhaseCounts, PhaseResult};
 pub(crate) use seconds::Seconds;
 pub use seconds::{Steadiness, Timeline};
 use serde::{Deserialize, Serialize};
@@ -43,6 +45,8 @@ pub enum Kind {
     SendLag,
     /// Heartbeat or interleaved ping to its answer.
     Ping,
+    /// Ping sent between the fragments of a message to its pong: those are in `Ping` too.
+    InterleavedPing,
     /// Last fragment sent to reply, so that deliberate gaps are not the server's latency.
     Fragmented,
     /// Publication to receipt, for each receiver (broadcast).
@@ -53,7 +57,7 @@ pub enum Kind {
 
 impl Kind {
     /// All kinds, in the order of the report.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Connect,
         Self::Handshake,
         Self::Join,
@@ -61,6 +65,7 @@ impl Kind {
         Self::Service,
         Self::SendLag,
         Self::Ping,
+        Self::InterleavedPing,
         Self::Fragmented,
         Self::Delivery,
         Self::Close,
@@ -76,6 +81,7 @@ impl Kind {
             Self::Service => "service",
             Self::SendLag => "send_lag",
             Self::Ping => "ping",
+            Self::InterleavedPing => "interleaved_ping",
             Self::Fragmented => "fragmented",
             Self::Delivery => "delivery",
             Self::Close => "close",
@@ -94,18 +100,24 @@ impl Kind {
 pub enum Phase {
     /// Before the measured window: connecting and warming up.
     Warmup,
-    /// In the measured window, and its replies after it.
-    Measure,
+    /// In this phase of the measured window, and its replies after it.
+    Measure(u16),
 }
 
-/// Times of one thread, by kind.
+impl Phase {
+    /// The window's first phase, or the whole of it.
+    pub const FIRST: Self = Self::Measure(0);
+}
+
+/// Times of one thread, by phase and kind.
 ///
 /// What one kind holds reaches up to the longest latency recorded: 60 KiB for 20 ms, 112 KiB for
 /// 100 s. A bucket that reaches 2^32 - 1 stays there: six hours of one thread's whole capacity
 /// within a thousandth of one latency.
 #[derive(Default)]
 pub struct Recorder {
-    slots: [Counts; Kind::ALL.len()],
+    /// As many as the latest phase that something was recorded of.
+    phases: Vec<[Counts; Kind::ALL.len()]>,
     overflow: u64,
 }
 
@@ -125,16 +137,32 @@ impl Recorder {
     /// What will not be reported, the warm-up of windowed kinds, is not kept.
     #[inline]
     pub fn record(&mut self, kind: Kind, phase: Phase, ns: u64) {
-        if kind.windowed() && phase == Phase::Warmup {
-            return;
-        }
+        let at = match phase {
+            Phase::Warmup if kind.windowed() => return,
+            Phase::Warmup => 0,
+            Phase::Measure(at) => usize::from(at),
+        };
         self.overflow += u64::from(ns > MAX_NS);
-        self.slots[kind as usize].record(ns.min(MAX_NS));
+        match self.phases.get_mut(at) {
+            Some(kinds) => kinds[kind as usize].record(ns.min(MAX_NS)),
+            None => self.begin(at, kind, ns),
+        }
+    }
+
+    /// The first time of a phase.
+    #[cold]
+    #[inline(never)]
+    fn begin(&mut self, at: usize, kind: Kind, ns: u64) {
+        self.phases.resize_with(at + 1, Default::default);
+        self.phases[at][kind as usize].record(ns.min(MAX_NS));
     }
 
     /// Samples kept of one kind.
     pub fn count(&self, kind: Kind) -> u64 {
-        self.slots[kind as usize].seen().map(|(_, count)| u64::from(count)).sum()
+        let of_phase = |kinds: &[Counts; Kind::ALL.len()]| -> u64 {
+            kinds[kind as usize].seen().map(|(_, count)| u64::from(count)).sum()
+        };
+        self.phases.iter().map(of_phase).sum()
     }
 }
 
@@ -150,9 +178,11 @@ impl Latencies {
     /// Adds what one thread recorded.
     pub fn add(&mut self, recorder: &Recorder) {
         self.overflow += recorder.overflow;
-        for (slot, recorded) in self.slots.iter_mut().zip(&recorder.slots) {
-            if recorded.seen().next().is_some() {
-                slot.get_or_insert_default().add_counts(recorded);
+        for kinds in &recorder.phases {
+            for (slot, recorded) in self.slots.iter_mut().zip(kinds) {
+                if recorded.seen().next().is_some() {
+                    slot.get_or_insert_default().add_counts(recorded);
+                }
             }
         }
     }

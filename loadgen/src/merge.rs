@@ -142,6 +142,9 @@ fn add(outcome: &mut Outcome, other: &Outcome, machine: usize) {
     outcome.tally.merge(&other.tally);
     outcome.latencies.merge(&other.latencies);
     outcome.timeline.merge(&other.timeline);
+    for (mine, theirs) in outcome.phase_results.iter_mut().zip(&other.phase_results) {
+        mine.merge(theirs);
+    }
     outcome.began = outcome.began.min(other.began);
     outcome.rate_requested = match (outcome.rate_requested, other.rate_requested) {
         (Some(a), Some(b)) => Some(a + b),
@@ -211,7 +214,8 @@ mod tests {
         (outcome.tally.requested, outcome.tally.sent) = (1000, 1000);
         let mut second = Latencies::default();
         (0..100).for_each(|k| second.record(Kind::Response, us * 1000 + k));
-        outcome.timeline = Timeline { windows: vec![second; 10], window_s: 1 };
+        outcome.timeline =
+            Timeline { windows: vec![second; 10], window_s: 1, ..Timeline::default() };
         for window in outcome.timeline.windows.clone() {
             outcome.latencies.merge(&window);
         }

@@ -15,6 +15,8 @@ use crate::schedule::Nanos;
 const MESSAGE: u8 = b'P';
 /// First byte of a heartbeat.
 const BEAT: u8 = b'H';
+/// First byte of a ping between the fragments of a message.
+const AMID: u8 = b'I';
 /// Bytes of filler that are made once; longer payloads repeat them.
 const FILLER: usize = 1 << 16;
 /// Bytes of a stamp: mark, connection, number; in binary, and as text of 6 bits a character.
@@ -59,7 +61,10 @@ pub(crate) struct Stamp {
 #[derive(Clone, Debug)]
 pub(crate) struct Payloads {
     kind: PayloadKind,
-    sizes: Draw,
+    /// By phase.
+    sizes: Box<[Draw]>,
+    /// The only size there is, or more than any.
+    only: usize,
     seed: u64,
     stamp: usize,
     stamped: bool,
@@ -67,8 +72,8 @@ pub(crate) struct Payloads {
 }
 
 impl Payloads {
-    /// `timed` puts the publish time into each stamp.
-    pub(crate) fn new(kind: PayloadKind, size: &Sizes, seed: u64, timed: bool) -> Self {
+    /// `sizes` by phase; `timed` puts the publish time into each stamp.
+    pub(crate) fn new(kind: PayloadKind, sizes: &[&Sizes], seed: u64, timed: bool) -> Self {
         let mut filler = vec![0; FILLER].into_boxed_slice();
         StdRng::seed_from_u64(seed).fill_bytes(&mut filler);
         if kind == PayloadKind::Text {
@@ -76,8 +81,13 @@ impl Payloads {
             filler.iter_mut().for_each(|byte| *byte = DIGITS[usize::from(*byte & 63)]);
         }
         let stamp = stamp_bytes(kind, timed);
-        let (sizes, stamped) = (Draw::new(size), size.min >= stamp);
-        Self { kind, sizes, seed, stamp, stamped, filler }
+        let stamped = sizes.iter().all(|sizes| sizes.min >= stamp);
+        let sizes: Box<[Draw]> = sizes.iter().map(|sizes| Draw::new(sizes)).collect();
+        let only = match sizes[..] {
+            [Draw::One(only)] => only,
+            _ => usize::MAX,
+        };
+        Self { kind, sizes, only, seed, stamp, stamped, filler }
     }
 
     /// Whether every message is long enough for a stamp. If not, payloads are opaque, and a reply
@@ -86,17 +96,20 @@ impl Payloads {
         self.stamped
     }
 
-    /// Payload bytes of a message.
+    /// Payload bytes of a message that is due in `phase`.
     #[inline]
-    pub(crate) fn len(&self, connection: u32, sequence: u32) -> usize {
-        self.sizes.at(|| mix(self.seed ^ 1, connection, sequence))
+    pub(crate) fn len(&self, phase: usize, connection: u32, sequence: u32) -> usize {
+        if self.only != usize::MAX {
+            return self.only;
+        }
+        self.sizes[phase].at(|| mix(self.seed ^ 1, connection, sequence))
     }
 
     /// Writes the payload of a message into `out`, replacing what is there.
     #[inline]
-    pub(crate) fn write(&self, stamp: Stamp, out: &mut Vec<u8>) {
+    pub(crate) fn write(&self, phase: usize, stamp: Stamp, out: &mut Vec<u8>) {
         out.clear();
-        let len = self.len(stamp.connection, stamp.sequence);
+        let len = self.len(phase, stamp.connection, stamp.sequence);
         if self.stamped {
             let mut head = [0; LONGEST];
             out.extend_from_slice(self.encode(stamp, &mut head));
@@ -124,8 +137,8 @@ impl Payloads {
     }
 
     /// Whether a payload is, byte for byte, what [`Payloads::write`] makes of this stamp.
-    pub(crate) fn intact(&self, stamp: Stamp, payload: &[u8]) -> bool {
-        if payload.len() != self.len(stamp.connection, stamp.sequence) {
+    pub(crate) fn intact(&self, phase: usize, stamp: Stamp, payload: &[u8]) -> bool {
+        if payload.len() != self.len(phase, stamp.connection, stamp.sequence) {
             return false;
         }
         let mut rest = payload;
@@ -193,21 +206,22 @@ pub(crate) fn read_beat(payload: &[u8]) -> Option<(u32, u32)> {
     from_digits(&payload[1..]).map(|id| ((id >> 32) as u32, id as u32))
 }
 
-/// The data of the ping with this number.
-pub(crate) fn write_ping(connection: u32, sequence: u32) -> [u8; PING_BYTES] {
-    let mut data = [BEAT; PING_BYTES];
+/// The data of the ping with this number; `amid` if it stands between fragments of a message.
+pub(crate) fn write_ping(connection: u32, sequence: u32, amid: bool) -> [u8; PING_BYTES] {
+    let mut data = [if amid { AMID } else { BEAT }; PING_BYTES];
     data[1..5].copy_from_slice(&connection.to_be_bytes());
     data[5..].copy_from_slice(&sequence.to_be_bytes());
     data
 }
 
-/// The connection and number of a ping; `None` when it is none of ours.
-pub(crate) fn read_ping(data: &[u8]) -> Option<(u32, u32)> {
-    if data.len() != PING_BYTES || data[0] != BEAT {
+/// The connection and number of a ping and whether it stood between fragments; `None` when it is
+/// none of ours.
+pub(crate) fn read_ping(data: &[u8]) -> Option<(u32, u32, bool)> {
+    if data.len() != PING_BYTES || ![BEAT, AMID].contains(&data[0]) {
         return None;
     }
     let id = number(&data[1..]);
-    Some(((id >> 32) as u32, id as u32))
+    Some(((id >> 32) as u32, id as u32, data[0] == AMID))
 }
 
 fn number(bytes: &[u8]) -> u64 {
@@ -245,7 +259,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn payloads(kind: PayloadKind, min: usize, max: usize, timed: bool) -> Payloads {
-        Payloads::new(kind, &Sizes::even(min, max), 7, timed)
+        Payloads::new(kind, &[&Sizes::even(min, max)], 7, timed)
     }
 
     #[test]
@@ -254,21 +268,25 @@ mod tests {
         assert!(!tiny.stamped());
         let stamp = Stamp { connection: 3, sequence: 9, time: 0 };
         let mut bytes = Vec::new();
-        tiny.write(stamp, &mut bytes);
+        tiny.write(0, stamp, &mut bytes);
         assert_eq!(bytes.len(), 4);
-        assert!(tiny.intact(stamp, &bytes));
+        assert!(tiny.intact(0, stamp, &bytes));
         bytes[3] ^= 1;
-        assert!(!tiny.intact(stamp, &bytes));
+        assert!(!tiny.intact(0, stamp, &bytes));
         let empty = payloads(PayloadKind::Text, 0, 0, false);
-        empty.write(stamp, &mut bytes);
-        assert!(bytes.is_empty() && empty.intact(stamp, &bytes));
+        empty.write(0, stamp, &mut bytes);
+        assert!(bytes.is_empty() && empty.intact(0, stamp, &bytes));
     }
 
     #[test]
     fn text_is_printable() {
         let text = payloads(PayloadKind::Text, 200_000, 200_000, true);
         let mut bytes = Vec::new();
-        text.write(Stamp { connection: u32::MAX, sequence: u32::MAX, time: 1 << 59 }, &mut bytes);
+        text.write(
+            0,
+            Stamp { connection: u32::MAX, sequence: u32::MAX, time: 1 << 59 },
+            &mut bytes,
+        );
         assert!(bytes.iter().all(u8::is_ascii_graphic));
     }
 
@@ -277,7 +295,7 @@ mod tests {
         let some = payloads(PayloadKind::Binary, 64, 67, false);
         let mut seen = [0; 4];
         for sequence in 0..4_000 {
-            seen[some.len(5, sequence) - 64] += 1;
+            seen[some.len(0, 5, sequence) - 64] += 1;
         }
         assert!(seen.iter().all(|&n| (850..1150).contains(&n)), "{seen:?}");
     }
@@ -286,9 +304,9 @@ mod tests {
     fn messages_differ() {
         let some = payloads(PayloadKind::Binary, 125, 125, false);
         let (mut a, mut b) = (Vec::new(), Vec::new());
-        some.write(Stamp { connection: 1, sequence: 0, time: 0 }, &mut a);
+        some.write(0, Stamp { connection: 1, sequence: 0, time: 0 }, &mut a);
         for (connection, sequence) in [(1, 1), (0, 0), (0, 1)] {
-            some.write(Stamp { connection, sequence, time: 0 }, &mut b);
+            some.write(0, Stamp { connection, sequence, time: 0 }, &mut b);
             assert_ne!(a[9..], b[9..], "the filler tells messages apart");
         }
     }
@@ -300,11 +318,14 @@ mod tests {
         assert_eq!(payloads(PayloadKind::Text, 12, 12, false).read(&beat), None);
         let mut message = Vec::new();
         let stamp = Stamp { connection: 1, sequence: 2, time: 0 };
-        payloads(PayloadKind::Text, 12, 12, false).write(stamp, &mut message);
+        payloads(PayloadKind::Text, 12, 12, false).write(0, stamp, &mut message);
         assert_eq!(read_beat(&message), None);
         assert_eq!(read_beat(&beat[..11]), None);
         assert_eq!(read_beat(b"H~~~~~~~~~~~"), None);
-        assert_eq!(read_ping(&write_ping(70_000, 12)), Some((70_000, 12)));
+        for amid in [false, true] {
+            let ping = write_ping(70_000, 12, amid);
+            assert_eq!(read_ping(&ping), Some((70_000, 12, amid)));
+        }
         assert_eq!(read_ping(&beat), None);
         assert_eq!(read_ping(b""), None);
     }
@@ -327,14 +348,14 @@ mod tests {
             prop_assert!(some.stamped());
             let stamp = Stamp { connection, sequence, time: if timed { time } else { 0 } };
             let mut bytes = vec![1; 3];
-            some.write(stamp, &mut bytes);
-            prop_assert_eq!(bytes.len(), some.len(connection, sequence));
+            some.write(0, stamp, &mut bytes);
+            prop_assert_eq!(bytes.len(), some.len(0, connection, sequence));
             prop_assert_eq!(some.read(&bytes), Some(stamp));
-            prop_assert!(some.intact(stamp, &bytes));
-            prop_assert!(!some.intact(stamp, &bytes[1..]));
+            prop_assert!(some.intact(0, stamp, &bytes));
+            prop_assert!(!some.intact(0, stamp, &bytes[1..]));
             let at = at.index(bytes.len());
             bytes[at] ^= 1 << bit;
-            prop_assert!(!some.intact(stamp, &bytes));
+            prop_assert!(!some.intact(0, stamp, &bytes));
         }
 
         /// A peer may send anything.
@@ -348,7 +369,7 @@ mod tests {
             let some = payloads(kind, 16, 16, timed);
             if let Some(stamp) = some.read(&bytes) {
                 prop_assert_eq!(bytes[0], MESSAGE);
-                let _ = some.intact(stamp, &bytes);
+                let _ = some.intact(0, stamp, &bytes);
             }
             let _ = read_beat(&bytes);
         }

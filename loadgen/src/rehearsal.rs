@@ -14,7 +14,7 @@ use plimsoll::conn::Tally;
 use plimsoll::shard::{Counters, Net, Place, Post, Reactor};
 
 use crate::cli::Plan;
-use crate::measure::{Outcome, Phases};
+use crate::measure::{Outcome, PhaseResult, Phases};
 use crate::progress::LiveCell;
 use crate::run::{add_up, spec};
 use crate::schedule::Nanos;
@@ -93,9 +93,18 @@ impl<N: Net> Rehearsal<N> {
         self.turn_until(Step::Drained)?;
         self.tell(Mail::Close)?;
         self.turn_until(Step::Closed)?;
-        let rate_requested = self.task.plan.pace.rate();
+        let rate_requested = self.task.plan.mean_rate();
+        let task = Arc::clone(&self.task);
         let sum = add_up(vec![self.reactor.finish()]);
-        Ok(Outcome { target: "in virtual time".to_owned(), rate_requested, phases, ..sum })
+        let lasts = phases.measure;
+        let phase_results = PhaseResult::of(&task.plan, &sum.tally, &sum.timeline, lasts);
+        Ok(Outcome {
+            target: "in virtual time".to_owned(),
+            rate_requested,
+            phase_results,
+            phases,
+            ..sum
+        })
     }
 
     fn turn_until(&mut self, step: Step) -> io::Result<()> {

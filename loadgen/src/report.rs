@@ -8,6 +8,7 @@ mod answer;
 mod hdr;
 mod json;
 mod life;
+mod phases;
 mod read;
 mod seconds;
 mod sink;

@@ -18,7 +18,7 @@ use crate::cli::Protocol;
 use crate::cli::plan::{Plan, Target};
 use crate::cost::CostError;
 use crate::floor;
-use crate::measure::Outcome;
+use crate::measure::{Outcome, Timeline};
 use crate::memory::{self, MemoryError};
 use crate::progress::LiveCell;
 use crate::shards::{self, ShardsError};
@@ -121,7 +121,8 @@ pub fn run_until(plan: &Plan, stop: &AtomicBool) -> Result<Outcome, RunError> {
 
 /// What all shards brought home.
 pub(crate) fn add_up(harvests: Vec<Harvest>) -> Outcome {
-    let mut sum = Outcome::default();
+    let phases = harvests.first().map_or(0, |harvest| harvest.tally.phases.len());
+    let mut sum = Outcome { timeline: Timeline::of(phases), ..Outcome::default() };
     let mut rooms = None;
     for harvest in harvests {
         sum.tally.merge(&harvest.tally);
@@ -168,7 +169,7 @@ fn server_config(plan: &Plan, threads: Option<usize>) -> Config {
         pin: plan.pin,
         max_connections: Some(plan.connections as usize + returning(plan)),
         max_message: fleet::message_budget(plan),
-        max_pending: plan.size.max.max(limits::MAX_PENDING),
+        max_pending: plan.longest().max(limits::MAX_PENDING),
         subprotocols: plan.request.subprotocols.clone(),
         rooms: rooms(plan),
         ..Config::default()

@@ -43,6 +43,66 @@ impl Gap {
     }
 }
 
+/// A rate that grows or falls in a straight line: of `n` sends at `r` a nanosecond that change by
+/// `a` each nanosecond the last is at 2n / (r + sqrt(r^2 + 2an)), where r t + a t^2 / 2 is n.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(crate) struct Slope {
+    /// Sends a nanosecond at its beginning.
+    rate: f64,
+    /// How much that changes each nanosecond.
+    change: f64,
+    /// Nanoseconds at the first rate before it begins, and the sends in them.
+    lead: f64,
+    before: f64,
+}
+
+impl Slope {
+    /// From one rate a second to another, both above 0, within `lasts`; before it `lead`
+    /// nanoseconds at the first.
+    pub(crate) fn new(rate: f64, to: f64, lasts: Duration, lead: Nanos) -> Self {
+        let (rate, to) = (rate / 1e9, to / 1e9);
+        let change = (to - rate) / lasts.as_nanos() as f64;
+        Self { rate, change, lead: lead as f64, before: lead as f64 * rate }
+    }
+
+    fn at(self, sends: f64) -> f64 {
+        let n = sends - self.before;
+        if n <= 0.0 {
+            return sends / self.rate;
+        }
+        let root = self.rate * self.rate + 2.0 * self.change * n;
+        // A falling rate has come to nothing: long after the slope's end.
+        if root < 0.0 { f64::MAX } else { self.lead + 2.0 * n / (self.rate + root.sqrt()) }
+    }
+}
+
+/// Where sends lie that are as even as their rate lets them.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(crate) enum Line {
+    /// All equally far apart.
+    Even(Gap),
+    /// Ever closer, or ever farther.
+    Slope(Slope),
+}
+
+impl Line {
+    /// When send number `i` is due, in nanoseconds after the first.
+    fn at(self, i: u64) -> Nanos {
+        match self {
+            Self::Even(gap) => gap.at(i),
+            Self::Slope(slope) => slope.at(i as f64) as Nanos,
+        }
+    }
+
+    /// The same for the time between two sends.
+    fn between(self, sends: f64) -> f64 {
+        match self {
+            Self::Even(gap) => sends * gap.mean(),
+            Self::Slope(slope) => slope.at(sends),
+        }
+    }
+}
+
 /// One send that is due.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Due {
@@ -74,7 +134,7 @@ pub(crate) fn turn_of(counts: &[u32], s: usize, j: u32) -> u64 {
 #[derive(Debug)]
 pub(crate) struct Rotor {
     start: Nanos,
-    gap: Gap,
+    line: Line,
     /// Members of a round over all shards.
     round: u64,
     /// This shard's turns in rising order, with the connection that each belongs to.
@@ -88,7 +148,7 @@ impl Rotor {
     /// `members` are this shard's connections; `counts` how many each shard has; `shard` this one.
     pub(crate) fn new(
         start: Nanos,
-        gap: Gap,
+        line: Line,
         counts: &[u32],
         shard: usize,
         members: &[u32],
@@ -100,14 +160,17 @@ impl Rotor {
         });
         let turns: Box<[_]> = turns.collect();
         let round = counts.iter().map(|&n| u64::from(n)).sum();
-        let mut rotor = Self { start, gap, round, turns, next: 0, base: 0, due: 0 };
+        let mut rotor = Self { start, line, round, turns, next: 0, base: 0, due: 0 };
         rotor.aim();
         rotor
     }
 
     fn aim(&mut self) {
         self.due = match self.turns.get(self.next) {
-            Some(&(turn, _)) => self.start.saturating_add(self.gap.at(self.base + u64::from(turn))),
+            Some(&(turn, _)) => {
+                let at = self.line.at(self.base + u64::from(turn));
+                self.start.saturating_add(at)
+            }
             None => u64::MAX,
         };
     }
@@ -160,21 +223,30 @@ impl Volley {
 pub(crate) struct Poisson {
     members: Box<[u32]>,
     random: StdRng,
-    mean: f64,
-    /// Exact to the nanosecond for 104 days, as a double.
+    line: Line,
+    /// This shard's part of all sends.
+    share: f64,
+    /// Sends of all shards until now, as a double: exact to a nanosecond for 104 days.
     clock: f64,
     start: Nanos,
     due: Nanos,
 }
 
 impl Poisson {
-    /// Arrivals after `start`, `gap` apart on average over all `everybody` connections.
-    pub(crate) fn new(start: Nanos, gap: Gap, everybody: u64, members: &[u32], seed: u64) -> Self {
+    /// Arrivals after `start`, along `line` on average over all `everybody` connections.
+    pub(crate) fn new(
+        start: Nanos,
+        line: Line,
+        everybody: u64,
+        members: &[u32],
+        seed: u64,
+    ) -> Self {
         let share = members.len().max(1) as f64 / everybody.max(1) as f64;
         let mut poisson = Self {
             members: members.into(),
             random: StdRng::seed_from_u64(seed),
-            mean: gap.mean() / share,
+            line,
+            share,
             clock: 0.0,
             start,
             due: u64::MAX,
@@ -187,8 +259,8 @@ impl Poisson {
         if !self.members.is_empty() {
             // 53 random bits in [0, 1): 1 - u is never zero, so the logarithm is finite.
             let u = (self.random.next_u64() >> 11) as f64 / (1u64 << 53) as f64;
-            self.clock -= (1.0 - u).ln() * self.mean;
-            self.due = self.start.saturating_add(self.clock as u64);
+            self.clock -= (1.0 - u).ln() / self.share;
+            self.due = self.start.saturating_add(self.line.between(self.clock) as u64);
         }
     }
 
@@ -241,7 +313,7 @@ impl Schedule {
         match self {
             Self::Never | Self::Poisson(_) => Vec::new(),
             Self::Uniform(rotor) => {
-                let time = |turn: u32| rotor.start.saturating_add(rotor.gap.at(u64::from(turn)));
+                let time = |turn: u32| rotor.start.saturating_add(rotor.line.at(u64::from(turn)));
                 rotor.turns.iter().map(|&(turn, local)| (local, time(turn))).collect()
             }
             Self::Volley(volley) => {
@@ -277,7 +349,7 @@ mod tests {
     fn rotors(start: Nanos, gap: Gap, counts: &[u32]) -> Vec<Schedule> {
         let one = |s: usize| {
             let members: Vec<u32> = (0..counts[s]).collect();
-            Schedule::Uniform(Rotor::new(start, gap, counts, s, &members))
+            Schedule::Uniform(Rotor::new(start, Line::Even(gap), counts, s, &members))
         };
         (0..counts.len()).map(one).collect()
     }
@@ -332,11 +404,41 @@ mod tests {
     #[test]
     fn first_turns_are_what_is_taken_first() {
         let members = [7, 2, 9];
-        let rotor = Rotor::new(SECOND, Gap::per_second(10.0), &[2, 3], 1, &members);
+        let rotor = Rotor::new(SECOND, Line::Even(Gap::per_second(10.0)), &[2, 3], 1, &members);
         let mut schedule = Schedule::Uniform(rotor);
         let told = schedule.first_turns();
         let taken = (0..3).map(|_| schedule.take(u64::MAX, u64::MAX).unwrap());
         assert_eq!(told, taken.map(|due| (due.local, due.intended)).collect::<Vec<_>>());
+    }
+
+    /// Up and down, before and after a warm-up: counts in each part are the area under the line.
+    #[test]
+    fn a_slope_sends_the_area_below_it() {
+        for (rate, to, lead, sums) in [
+            (100.0, 300.0, 0, [150, 400]),
+            (300.0, 100.0, 0, [250, 400]),
+            (10.0, 1.0, 0, [8, 11]),
+            (100.0, 300.0, 1, [250, 500]),
+        ] {
+            let slope = Slope::new(rate, to, Duration::from_secs(2), lead * SECOND);
+            let rotor = Rotor::new(0, Line::Slope(slope), &[3], 0, &[0, 1, 2]);
+            let sends = all(&mut [Schedule::Uniform(rotor)], (lead + 2) * SECOND);
+            assert!(sends.windows(2).all(|pair| pair[0].0 <= pair[1].0));
+            let half = sends.iter().filter(|send| send.0 < (lead + 1) * SECOND).count();
+            for (count, sum) in [half, sends.len()].into_iter().zip(sums) {
+                assert!(count.abs_diff(sum) <= 1, "{rate} to {to}: {count}, not {sum}");
+            }
+            let mut random = 0;
+            for seed in 0..50 {
+                let line = Line::Slope(slope);
+                let mut schedule = Schedule::poisson(Poisson::new(0, line, 4, &[7, 8], seed));
+                let until = (lead + 2) * SECOND;
+                random += std::iter::from_fn(|| schedule.take(u64::MAX - 1, until)).count();
+            }
+            // Half of the members, 50 seeds: five deviations of the sum.
+            let mean = sums[1] as f64 * 25.0;
+            assert!((random as f64 - mean).abs() < 5.0 * mean.sqrt(), "{random} for {mean}");
+        }
     }
 
     #[test]
@@ -375,7 +477,8 @@ mod tests {
         assert_eq!(schedules[0].next(), u64::MAX);
         assert_eq!(schedules[0].take(u64::MAX - 1, u64::MAX), None);
         assert_eq!(all(&mut schedules, SECOND).len(), 10);
-        let mut nobody = Schedule::poisson(Poisson::new(0, Gap::per_second(1.0), 0, &[], 1));
+        let mut nobody =
+            Schedule::poisson(Poisson::new(0, Line::Even(Gap::per_second(1.0)), 0, &[], 1));
         assert_eq!(nobody.take(u64::MAX - 1, u64::MAX), None);
     }
 
@@ -384,7 +487,7 @@ mod tests {
     fn poisson_is_poisson_for_each_connection() {
         let members: Vec<u32> = (0..4).collect();
         let gap = Gap::per_second(8_000.0);
-        let mut schedule = Schedule::poisson(Poisson::new(0, gap, 8, &members, 42));
+        let mut schedule = Schedule::poisson(Poisson::new(0, Line::Even(gap), 8, &members, 42));
         let mut times = vec![Vec::new(); 4];
         let mut last = 0;
         while let Some(due) = schedule.take(u64::MAX, 10 * SECOND) {
@@ -410,7 +513,8 @@ mod tests {
         for seed in 0..200 {
             for members in [&[0, 1, 2][..], &[0]] {
                 let gap = Gap::per_second(500.0);
-                let mut schedule = Schedule::poisson(Poisson::new(0, gap, 4, members, seed));
+                let mut schedule =
+                    Schedule::poisson(Poisson::new(0, Line::Even(gap), 4, members, seed));
                 events += std::iter::from_fn(|| schedule.take(u64::MAX, 3 * SECOND)).count();
             }
         }
@@ -420,8 +524,13 @@ mod tests {
     #[test]
     fn a_seed_fixes_the_poisson_schedule() {
         let run = |seed| {
-            let mut schedule =
-                Schedule::poisson(Poisson::new(5, Gap::per_second(100.0), 3, &[7, 8, 9], seed));
+            let mut schedule = Schedule::poisson(Poisson::new(
+                5,
+                Line::Even(Gap::per_second(100.0)),
+                3,
+                &[7, 8, 9],
+                seed,
+            ));
             std::iter::from_fn(|| schedule.take(u64::MAX, SECOND)).collect::<Vec<_>>()
         };
         assert_eq!(run(1), run(1));

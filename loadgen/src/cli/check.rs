@@ -9,7 +9,9 @@ use super::plan::{
 };
 use super::sizes::Sizes;
 use super::usage::{UsageError, refuse};
-use super::{Args, ModeName, ProtocolName, address, fragments, heartbeat, protocol, request};
+use super::{
+    Args, ModeName, ProtocolName, address, fragments, heartbeat, protocol, request, scenario,
+};
 use crate::heard::Heard;
 use crate::human::bytes;
 use crate::payload::stamp_bytes;
@@ -28,6 +30,14 @@ const SIZE: usize = 125;
 
 /// Flags -> plan.
 pub(super) fn plan(args: &Args) -> Result<Plan, UsageError> {
+    let plan = if args.phases.is_empty() { one(args)? } else { scenario::plan(&args.phases, one)? };
+    let Some(matrix) = &args.fragment_matrix else { return Ok(plan) };
+    let senders = senders(plan.mode, plan.connections);
+    matrix.plan(args, plan, senders)
+}
+
+/// Flags -> plan of a window with one phase.
+fn one(args: &Args) -> Result<Plan, UsageError> {
     let target = target(args)?;
     let mode = mode(args)?;
     let connections = match mode {
@@ -41,13 +51,18 @@ pub(super) fn plan(args: &Args) -> Result<Plan, UsageError> {
     let size = args.size.clone().unwrap_or(Sizes::even(SIZE, SIZE));
     stamped(args, mode, &size)?;
     let heartbeat = heartbeat::heartbeat(args, &size)?;
-    let fragmentation = fragments::fragmentation(args, &size, pace, senders(mode, connections))?;
+    let ramp_to = ramp_to(args, pace)?;
+    let busiest = match (pace, ramp_to) {
+        (Pace::Open { rate, arrival }, Some(to)) => Pace::Open { rate: rate.max(to), arrival },
+        (pace, _) => pace,
+    };
+    let fragmentation = fragments::fragmentation(args, &size, busiest, senders(mode, connections))?;
     let around = Around {
         mode,
         connections,
-        duration: duration(args),
+        duration: args.window.unwrap_or_else(|| duration(args)),
         timeout: args.timeout,
-        pace,
+        pace: busiest,
         senders: senders(mode, connections),
         shortest: size.min,
     };
@@ -72,6 +87,9 @@ pub(super) fn plan(args: &Args) -> Result<Plan, UsageError> {
         payload: payload(args),
         protocol: protocol::protocol(args)?,
         fragmentation,
+        ramp_to,
+        phases: Vec::new(),
+        fragment_matrix: None,
         verify: args.verify,
         request: request::extras(args)?,
         slo: args.slo.clone(),
@@ -194,6 +212,7 @@ fn refuse_messages(args: &Args) -> Result<(), UsageError> {
         ("--rate", args.rate.is_some()),
         ("--rate-per-connection", args.rate_per_connection.is_some()),
         ("--arrival", args.arrival.is_some()),
+        ("--ramp-to", args.ramp_to.is_some()),
         ("--pipeline", args.pipeline.is_some()),
         ("--size", args.size.is_some()),
         ("--text", args.text),
@@ -278,6 +297,19 @@ fn stamped(args: &Args, mode: Mode, size: &Sizes) -> Result<(), UsageError> {
         return refuse(format!("--size {size}"), why, format!("use --size {least} or more"));
     }
     Ok(())
+}
+
+/// The rate at the window's end.
+fn ramp_to(args: &Args, pace: Pace) -> Result<Option<f64>, UsageError> {
+    match (args.ramp_to, pace, args.rate) {
+        (Some(to), Pace::Open { .. }, Some(_)) => Ok(Some(to)),
+        (Some(to), ..) => refuse(
+            format!("--ramp-to {to}"),
+            "it is the total rate at the end of a window that begins with --rate",
+            "add --rate or drop it",
+        ),
+        (None, ..) => Ok(None),
+    }
 }
 
 fn sources(args: &Args, target: &Target) -> Result<Sources, UsageError> {

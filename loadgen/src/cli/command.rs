@@ -163,6 +163,18 @@ impl FindArgs {
                 "drop one of them",
             );
         }
+        let flags = [
+            ("--scenario", args.scenario.is_some()),
+            ("--fragment-matrix", args.fragment_matrix.is_some()),
+            ("--ramp-to", args.ramp_to.is_some()),
+        ];
+        if let Some((flag, _)) = flags.iter().find(|(_, given)| *given) {
+            return refuse(
+                format!("find with {flag}"),
+                "each step of a search is one load from beginning to end",
+                "drop it, and give the load as flags",
+            );
+        }
         args.duration = self.step.or(args.duration).or(Some(STEP));
         let (start, most) = self.bounds(&args)?;
         if start > most {

@@ -79,6 +79,8 @@ mod tests {
             "--churn 5 --reconnect backoff:1s..9s --storm 50%@5s --storm 1%@6s:fin --ramp 7 \
              --dribble 8@2ms",
             "--mode broadcast --rooms 2 --publishers 3 --subscribers 4 --rate 5 --no-pin",
+            "-R 10 --ramp-to 50 --size exp:100 --heartbeat-phase sync",
+            "-R 10 --fragment-matrix fragments=1,2 -d 1s",
             "--mode idle --heartbeat 3s --heartbeat-kind text --ramp off --source-ip 127.0.0.2",
             "--pipeline 3 --size 64..128 --text --fragments 2 --fragment-gap 5ms --interleave-ping",
             "--slo response.p99<20ms,errors<0.1% --verify --subprotocol a --origin http://b",

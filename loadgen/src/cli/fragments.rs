@@ -30,6 +30,22 @@ pub(super) fn fragmentation(
             );
         }
     }
+    let gap = args.fragment_gap.unwrap_or(Duration::ZERO);
+    let fragmentation = Fragmentation { fragments, gap, interleave_ping: args.interleave_ping };
+    check(fragmentation, size, duration(args), pace, senders)?;
+    Ok(fragmentation)
+}
+
+/// Whether messages of this size, sent at this pace by so many connections in a window that lasts
+/// so long, can have such frames.
+pub(super) fn check(
+    of: Fragmentation,
+    size: &Sizes,
+    window: Duration,
+    pace: Pace,
+    senders: u32,
+) -> Result<(), UsageError> {
+    let Fragmentation { fragments, gap, .. } = of;
     if fragments as usize > size.min.max(1) {
         return refuse(
             format!("--fragments {fragments} with --size {size}"),
@@ -37,19 +53,17 @@ pub(super) fn fragmentation(
             "ask for fewer fragments or longer messages",
         );
     }
-    let gap = args.fragment_gap.unwrap_or(Duration::ZERO);
-    if gap.saturating_mul(fragments - 1) > duration(args) {
+    if of.lasts() > window {
         return refuse(
             format!("--fragment-gap {}", humantime::format_duration(gap)),
             format!(
                 "one message of {fragments} fragments would outlast the {} measured",
-                humantime::format_duration(duration(args))
+                humantime::format_duration(window)
             ),
             "use a shorter gap or a longer --duration",
         );
     }
-    let fragmentation = Fragmentation { fragments, gap, interleave_ping: args.interleave_ping };
-    let lasts = fragmentation.lasts().as_secs_f64();
+    let lasts = of.lasts().as_secs_f64();
     match pace {
         // Messages would queue up for ever: fragments of two must not mingle (RFC 6455 5.4).
         Pace::Open { rate, .. } if rate / f64::from(senders.max(1)) * lasts >= 1.0 => refuse(
@@ -60,6 +74,6 @@ pub(super) fn fragmentation(
             ),
             "use a shorter gap, fewer fragments, a lower rate or more connections",
         ),
-        _ => Ok(fragmentation),
+        _ => Ok(()),
     }
 }

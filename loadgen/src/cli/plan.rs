@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Args;
 pub use super::pattern::Pattern;
+pub use super::phase::PhasePlan;
 use super::protocol::Protocol;
 use super::sizes::Sizes;
 use crate::nanos;
@@ -70,6 +71,12 @@ pub struct Plan {
     pub fragmentation: Fragmentation,
     /// What becomes of connections during the run.
     pub life: Life,
+    /// Messages a second at the window's end, to which the rate grows or falls in a straight line.
+    pub ramp_to: Option<f64>,
+    /// The window's phases, none if it is one. `duration` is their sum, the load above the first's.
+    pub phases: Vec<PhasePlan>,
+    /// The lists whose combinations the phases are, if they are a fragment matrix.
+    pub fragment_matrix: Option<String>,
     /// Local addresses.
     pub sources: Sources,
     /// Whether each byte of a reply is compared with what was sent.

@@ -19,7 +19,7 @@ fn run(name: &str, us: impl Fn(u64, u64) -> u64) -> Recorded {
     };
     let windows: Vec<Latencies> = (0..20).map(second).collect();
     let mut outcome = Outcome {
-        timeline: Timeline { windows, window_s: 1 },
+        timeline: Timeline { windows, window_s: 1, ..Timeline::default() },
         phases: Phases { measure: Duration::from_secs(20), ..Phases::default() },
         ..Outcome::default()
     };

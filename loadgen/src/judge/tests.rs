@@ -16,7 +16,7 @@ fn plan(args: &[&str]) -> Plan {
 
 fn latencies(outcome: &mut Outcome, kind: Kind, ns: u64) {
     let mut recorder = Recorder::new();
-    (0..1000).for_each(|_| recorder.record(kind, Phase::Measure, ns));
+    (0..1000).for_each(|_| recorder.record(kind, Phase::FIRST, ns));
     outcome.latencies.add(&recorder);
 }
 
@@ -130,7 +130,7 @@ fn send_lag_counts_only_over_both_bounds() {
     valid(|outcome| {
         own_lag(outcome, 10_000);
         let mut recorder = Recorder::new();
-        recorder.record(Kind::SendLag, Phase::Measure, 50 * MS);
+        recorder.record(Kind::SendLag, Phase::FIRST, 50 * MS);
         outcome.latencies.add(&recorder);
         latencies(outcome, Kind::Response, 60 * MS);
     });

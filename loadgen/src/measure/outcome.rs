@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Kind, Latencies, Latency, Steadiness, Summary, Tally, Timeline};
+use super::{Kind, Latencies, Latency, PhaseResult, Steadiness, Summary, Tally, Timeline};
 use crate::cost::{GeneratorHealth, ServerCost};
 use crate::floor;
 use crate::nanos;
@@ -25,6 +25,8 @@ pub struct Outcome {
     pub latencies: Latencies,
     /// The same, window by window, but for connects, handshakes and closes.
     pub timeline: Timeline,
+    /// Phase by phase; empty if there is but one.
+    pub phase_results: Vec<PhaseResult>,
     /// When the measured window began, by the calendar; for those who line runs up with other logs.
     #[serde(with = "nanos::calendar")]
     pub began: Option<SystemTime>,

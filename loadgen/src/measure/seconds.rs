@@ -26,7 +26,8 @@ pub(crate) type Window = [Vec<(u64, u32)>; Kind::ALL.len()];
 /// One thread's windows in their order, without a gap.
 #[derive(Clone, Debug)]
 pub(crate) struct Seconds {
-    windows: Vec<Window>,
+    /// In each of them the phases that something was recorded of.
+    windows: Vec<Vec<(u16, Window)>>,
     /// Nanoseconds of one window.
     length: u64,
     /// When the current one ends, on the run's clock; never, before the run has begun.
@@ -73,9 +74,8 @@ impl Seconds {
         let mut pairs = std::mem::take(&mut self.windows).into_iter();
         while let Some(mut first) = pairs.next() {
             if let Some(second) = pairs.next() {
-                for (mine, theirs) in first.iter_mut().zip(second) {
-                    mine.extend(theirs);
-                }
+                // The same phase twice: whoever adds them up adds both.
+                first.extend(second);
             }
             self.windows.push(first);
         }
@@ -90,17 +90,37 @@ pub struct Timeline {
     pub windows: Vec<Latencies>,
     /// Seconds of one window.
     pub window_s: u64,
+    /// The same windows for each phase, by when its messages were due; none if there is but one.
+    pub phases: Vec<Vec<Latencies>>,
 }
 
 impl Timeline {
+    /// For a run of so many phases.
+    pub(crate) fn of(phases: usize) -> Self {
+        let phases = if phases > 1 { vec![Vec::new(); phases] } else { Vec::new() };
+        Self { phases, ..Self::default() }
+    }
+
+    /// All that was due in one phase of several, whenever the answer came.
+    pub(crate) fn of_phase(&self, phase: usize) -> Latencies {
+        let mut sum = Latencies::default();
+        self.phases.get(phase).into_iter().flatten().for_each(|window| sum.merge(window));
+        sum
+    }
+
     /// Adds one thread's windows.
     pub(crate) fn add(&mut self, mut seconds: Seconds) {
         while self.window_s > 0 && seconds.length / SECOND < self.window_s {
             seconds.halve();
         }
         self.widen(seconds.length / SECOND, seconds.windows.len());
-        for (sum, window) in self.windows.iter_mut().zip(&seconds.windows) {
-            sum.add_window(window);
+        for (at, window) in seconds.windows.iter().enumerate() {
+            for (phase, part) in window {
+                self.windows[at].add_window(part);
+                if let Some(windows) = self.phases.get_mut(usize::from(*phase)) {
+                    windows[at].add_window(part);
+                }
+            }
         }
     }
 
@@ -114,6 +134,9 @@ impl Timeline {
         for (sum, window) in self.windows.iter_mut().zip(&other.windows) {
             sum.merge(window);
         }
+        for (mine, theirs) in self.phases.iter_mut().zip(&other.phases) {
+            mine.iter_mut().zip(theirs).for_each(|(sum, window)| sum.merge(window));
+        }
     }
 
     /// Makes each window at least `seconds` long, and as many of them as `most` if there are fewer.
@@ -122,7 +145,10 @@ impl Timeline {
             self.halve();
         }
         self.window_s = self.window_s.max(seconds);
-        self.windows.resize_with(most.max(self.windows.len()), Latencies::default);
+        let most = most.max(self.windows.len());
+        for windows in self.phases.iter_mut().chain([&mut self.windows]) {
+            windows.resize_with(most, Latencies::default);
+        }
     }
 
     /// How much the last three whole windows of `measured` differ; `None` with fewer of them, or if
@@ -142,12 +168,14 @@ impl Timeline {
 
     fn halve(&mut self) {
         self.window_s *= 2;
-        let pairs = self.windows.chunks(2).map(|pair| {
-            let mut sum = pair[0].clone();
-            pair[1..].iter().for_each(|other| sum.merge(other));
-            sum
-        });
-        self.windows = pairs.collect();
+        for windows in self.phases.iter_mut().chain([&mut self.windows]) {
+            let pairs = windows.chunks(2).map(|pair| {
+                let mut sum = pair[0].clone();
+                pair[1..].iter().for_each(|other| sum.merge(other));
+                sum
+            });
+            *windows = pairs.collect();
+        }
     }
 }
 
@@ -169,12 +197,22 @@ impl Steadiness {
 
 impl Recorder {
     /// Takes what was recorded of the kinds that belong to the measured window, and begins anew.
-    fn cut(&mut self) -> Window {
-        let mut window = Window::default();
-        for kind in Kind::ALL.into_iter().filter(|kind| kind.windowed()) {
-            window[kind as usize] = self.slots[kind as usize].take();
+    fn cut(&mut self) -> Vec<(u16, Window)> {
+        let (mut cut, latest) = (Vec::new(), self.phases.len().saturating_sub(1));
+        for (phase, kinds) in self.phases.iter_mut().enumerate() {
+            let windowed = Kind::ALL.into_iter().filter(|kind| kind.windowed());
+            let mut window = Window::default();
+            for kind in windowed.clone() {
+                window[kind as usize] = kinds[kind as usize].take();
+            }
+            if window.iter().any(|seen| !seen.is_empty()) {
+                cut.push((phase as u16, window));
+            } else if phase < latest {
+                // The phase is over: its buckets need not be looked through each second.
+                windowed.for_each(|kind| kinds[kind as usize] = Counts::default());
+            }
         }
-        window
+        cut
     }
 }
 
@@ -202,11 +240,11 @@ mod tests {
         assert_eq!(seconds.next(), u64::MAX);
         seconds.begin(5);
         for (at, count) in counts.iter().enumerate() {
-            (0..*count).for_each(|_| recorder.record(Kind::Response, Phase::Measure, 1_000));
-            recorder.record(Kind::Close, Phase::Measure, 1_000);
+            (0..*count).for_each(|_| recorder.record(Kind::Response, Phase::FIRST, 1_000));
+            recorder.record(Kind::Close, Phase::FIRST, 1_000);
             seconds.cut(&mut recorder, 5 + (at as u64 + 1) * SECOND);
         }
-        recorder.record(Kind::Response, Phase::Measure, 2_000);
+        recorder.record(Kind::Response, Phase::FIRST, 2_000);
         seconds.end(&mut recorder);
         assert_eq!(recorder.count(Kind::Response), 0);
         assert_eq!(recorder.count(Kind::Close), counts.len() as u64, "no window has closes");
@@ -226,7 +264,7 @@ mod tests {
     fn a_thread_that_slept_has_empty_seconds() {
         let (mut seconds, mut recorder) = (Seconds::default(), Recorder::new());
         seconds.begin(0);
-        recorder.record(Kind::Response, Phase::Measure, 1);
+        recorder.record(Kind::Response, Phase::FIRST, 1);
         seconds.cut(&mut recorder, 3 * SECOND + 1);
         let mut timeline = Timeline::default();
         timeline.add(seconds);
@@ -241,7 +279,7 @@ mod tests {
                 (0..100).for_each(|_| window.record(Kind::Response, us * 1000));
                 window
             });
-            let timeline = Timeline { windows: windows.collect(), window_s: 1 };
+            let timeline = Timeline { windows: windows.collect(), window_s: 1, phases: Vec::new() };
             timeline.steadiness(Kind::Response, Duration::from_secs(measured))
         };
         // The start may waver, and so may the drain.

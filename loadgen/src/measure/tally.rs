@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Latency, LifeTally};
+use super::{Latency, LifeTally, PhaseCounts};
 
 /// Counts of one thread, or of all of them added up. Message counts are those of the measured
 /// window, by intended send time; connection counts are those of the whole run.
@@ -68,6 +68,8 @@ pub struct Tally {
     pub reordered: u64,
     /// Messages that answer nothing, such as greetings, whenever they came.
     pub strays: u64,
+    /// Messages by phase; empty if there is but one.
+    pub phases: Vec<PhaseCounts>,
     /// Deliveries of the broadcast mode.
     pub broadcast: Option<BroadcastTally>,
     /// Connections that left and came back.
@@ -165,6 +167,9 @@ impl Tally {
         self.duplicate += other.duplicate;
         self.reordered += other.reordered;
         self.strays += other.strays;
+        let phases = self.phases.len().max(other.phases.len());
+        self.phases.resize_with(phases, PhaseCounts::default);
+        self.phases.iter_mut().zip(&other.phases).for_each(|(mine, theirs)| mine.merge(theirs));
         if let Some(other) = &other.broadcast {
             self.broadcast.get_or_insert_default().merge(other);
         }

@@ -18,7 +18,7 @@ fn merged(recorder: &Recorder) -> Latencies {
 #[test]
 fn a_uniform_distribution() {
     let mut recorder = Recorder::new();
-    (1..=100_000).for_each(|us| recorder.record(Kind::Response, Phase::Measure, us * 1000));
+    (1..=100_000).for_each(|us| recorder.record(Kind::Response, Phase::FIRST, us * 1000));
     let all = merged(&recorder);
     let summary = all.get(Kind::Response).unwrap().summary();
     assert_eq!(summary.count, 100_000);
@@ -61,7 +61,7 @@ fn one_stall_among_many_shows_where_it_should() {
 fn the_longest_are_clamped_and_counted() {
     let mut recorder = Recorder::new();
     for ns in [0, MAX_NS, MAX_NS + 1, u64::MAX] {
-        recorder.record(Kind::Ping, Phase::Measure, ns);
+        recorder.record(Kind::Ping, Phase::FIRST, ns);
     }
     let all = merged(&recorder);
     assert_eq!(all.overflow, 2);
@@ -94,6 +94,7 @@ fn kinds_have_the_names_of_the_result_file() {
         "service",
         "send_lag",
         "ping",
+        "interleaved_ping",
         "fragmented",
         "delivery",
         "close",
@@ -106,8 +107,8 @@ fn kinds_have_the_names_of_the_result_file() {
 fn memory_follows_the_longest_latency() {
     let mut recorder = Recorder::new();
     let mut buckets = |ns| {
-        recorder.record(Kind::Response, Phase::Measure, ns);
-        recorder.slots[Kind::Response as usize].buckets()
+        recorder.record(Kind::Response, Phase::FIRST, ns);
+        recorder.phases[0][Kind::Response as usize].buckets()
     };
     assert!(buckets(100_000) <= 9 << 10);
     assert!(buckets(20_000_000) <= 16 << 10);
@@ -117,7 +118,8 @@ fn memory_follows_the_longest_latency() {
 #[test]
 fn counts_of_a_thread_widen_when_they_are_added() {
     let mut recorder = Recorder::new();
-    recorder.slots[Kind::Ping as usize].set(7, u32::MAX);
+    recorder.record(Kind::Ping, Phase::FIRST, 7);
+    recorder.phases[0][Kind::Ping as usize].set(7, u32::MAX);
     let mut all = merged(&recorder);
     all.add(&recorder);
     assert_eq!(all.get(Kind::Ping).unwrap().count(), 2 * u64::from(u32::MAX));
@@ -166,7 +168,7 @@ proptest! {
         let mut whole = Recorder::new();
         let mut parts = [Recorder::new(), Recorder::new(), Recorder::new()];
         for (kind, warm, ns, part) in samples {
-            let phase = if warm { Phase::Warmup } else { Phase::Measure };
+            let phase = if warm { Phase::Warmup } else { Phase::FIRST };
             whole.record(Kind::ALL[kind], phase, ns);
             parts[part].record(Kind::ALL[kind], phase, ns);
         }

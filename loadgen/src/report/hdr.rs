@@ -48,7 +48,8 @@ pub(super) fn percentiles(outcome: &Outcome) -> String {
 }
 
 /// The interval log: every window of every kind, tagged `KIND` in the measured window and
-/// `KIND-drain` after it; connects, handshakes and closes stand as one interval each.
+/// `KIND-drain` after it, of several phases `KIND-PHASE` and `KIND-PHASE-drain`; connects,
+/// handshakes and closes stand as one interval each.
 pub(super) fn log(outcome: &Outcome) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
     let mut serializer = V2DeflateSerializer::new();
@@ -80,15 +81,24 @@ struct Interval<'a> {
 fn intervals(outcome: &Outcome) -> Vec<Interval<'_>> {
     let mut found = Vec::new();
     let length = Duration::from_secs(outcome.timeline.window_s);
-    for (at, window) in outcome.timeline.windows.iter().enumerate() {
-        let begins = length * at as u32;
-        let drain = if begins < outcome.phases.measure { "" } else { "-drain" };
-        for kind in Kind::ALL {
-            let Some(latency) = window.get(kind) else { continue };
-            let (tag, histogram) = (format!("{}{drain}", kind.name()), latency.histogram());
-            found.push(Interval { tag, begins, lasts: length, histogram });
+    let whole = || vec![(String::new(), &outcome.timeline.windows)];
+    let phases = outcome.phase_results.iter().zip(&outcome.timeline.phases);
+    let phases: Vec<_> =
+        phases.map(|(result, windows)| (format!("-{}", result.name), windows)).collect();
+    for (phase, windows) in if phases.is_empty() { whole() } else { phases } {
+        for (at, window) in windows.iter().enumerate() {
+            let begins = length * at as u32;
+            let drain = if begins < outcome.phases.measure { "" } else { "-drain" };
+            for kind in Kind::ALL {
+                let Some(latency) = window.get(kind) else { continue };
+                let tag = format!("{}{phase}{drain}", kind.name());
+                let histogram = latency.histogram();
+                found.push(Interval { tag, begins, lasts: length, histogram });
+            }
         }
     }
+    // Intervals of a log stand in the order of their times.
+    found.sort_by_key(|interval| interval.begins);
     for kind in Kind::ALL.into_iter().filter(|kind| !kind.windowed()) {
         let Some(latency) = outcome.latencies.get(kind) else { continue };
         let (lasts, histogram) = (outcome.phases.measure, latency.histogram());

@@ -11,6 +11,7 @@ use serde::Serialize;
 use simd_json::prelude::*;
 
 use super::Finished;
+use super::phases::{self, Combination, PhaseEntry};
 use crate::cli::plan::{Mode, Pace, Plan};
 use crate::cost::us_per_message;
 use crate::find::{Answer, Interval, Limit, Point, Row, Usl};
@@ -41,6 +42,10 @@ struct Document<'a> {
     integrity: Integrity,
     pings: Pings,
     latency: BTreeMap<&'static str, Summary>,
+    /// Empty if the window is one phase.
+    phase_results: Vec<PhaseEntry<'a>>,
+    /// Empty without `--fragment-matrix`.
+    fragment_matrix: Vec<Combination<'a>>,
     /// How much the last three seconds of the measured window differ; null if it was too short.
     steady_state: Option<Rest>,
     /// Samples over 100 s, which count as 100 s in `latency`.
@@ -273,6 +278,8 @@ fn document(finished: Finished<'_>) -> Document<'_> {
         integrity: integrity(tally),
         pings: pings(tally),
         latency: Kind::ALL.into_iter().filter_map(latency).collect(),
+        phase_results: phases::entries(&outcome.phase_results),
+        fragment_matrix: phases::combinations(finished),
         steady_state: outcome.steadiness().map(|steadiness| Rest {
             steady: steadiness.holds(),
             p50_spread: steadiness.p50_spread,

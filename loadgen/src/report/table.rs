@@ -21,6 +21,13 @@ const COLUMNS: usize = 5 + LADDER.len();
 
 type Row = [String; COLUMNS];
 
+/// The table's lines without what explains them.
+pub(super) fn rows(latencies: &Latencies, style: Style) -> Vec<String> {
+    let mut all = lines(latencies, None, style);
+    all.truncate(1 + Kind::ALL.into_iter().filter(|kind| latencies.get(*kind).is_some()).count());
+    all
+}
+
 /// The table's lines; none without samples.
 pub(super) fn lines(
     latencies: &Latencies,

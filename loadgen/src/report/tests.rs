@@ -25,7 +25,7 @@ fn plan(args: &[&str]) -> Plan {
 
 fn latencies(outcome: &mut Outcome, kind: Kind, count: u64, us: impl Fn(u64) -> u64) {
     let mut recorder = Recorder::new();
-    (0..count).for_each(|k| recorder.record(kind, Phase::Measure, us(k) * 1000));
+    (0..count).for_each(|k| recorder.record(kind, Phase::FIRST, us(k) * 1000));
     outcome.latencies.add(&recorder);
 }
 
@@ -370,7 +370,7 @@ fn two_seconds() -> Outcome {
     };
     let windows = vec![window(1000, 100), window(500, 90_000), window(3, 200_000)];
     let mut outcome = Outcome {
-        timeline: Timeline { windows, window_s: 1 },
+        timeline: Timeline { windows, window_s: 1, phases: Vec::new() },
         phases: Phases { measure: Duration::from_secs(2), ..Phases::default() },
         began: Some(SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000)),
         ..echo()
@@ -457,7 +457,11 @@ fn a_result_is_read_as_it_was_written() {
     outcome.began = Some(SystemTime::UNIX_EPOCH + Duration::from_nanos(1_790_000_000_123_456_789));
     let mut second = Latencies::default();
     second.record(Kind::Delivery, 5_000);
-    outcome.timeline = Timeline { windows: vec![second, Latencies::default()], window_s: 1 };
+    outcome.timeline = Timeline {
+        windows: vec![second, Latencies::default()],
+        window_s: 1,
+        ..Timeline::default()
+    };
     let (judgement, held) = (judge(&plan, &outcome), plan.slo.as_ref().unwrap().hold(&outcome));
     let written = Finished { plan: &plan, outcome: &outcome, judgement: &judgement, held: &held };
     let text = to_json(written, None).unwrap();

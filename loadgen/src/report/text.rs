@@ -4,7 +4,7 @@ mod server;
 
 use std::time::Duration;
 
-use super::{Finished, Style, life, table};
+use super::{Finished, Style, life, phases, table};
 use crate::cli::plan::{Arrival, HeartbeatKind, Mode, Pace, PayloadKind, Plan};
 use crate::cost::us_per_message;
 use crate::human::{counted, decimal, grouped, time};
@@ -62,6 +62,7 @@ pub(super) fn report(finished: Finished<'_>, style: Style) -> String {
         confidence(outcome, &mut page);
         steady_state(outcome, &mut page);
     }
+    page.lines.extend(phases::lines(finished, style));
     errors(outcome, &mut page);
     page.blank();
     generator(finished, &mut page);
@@ -152,12 +153,27 @@ fn load(plan: &Plan, outcome: &Outcome) -> String {
             counted(who.rooms.into(), "room")
         ),
     }];
+    if plan.phases.is_empty() {
+        one_load(plan, &mut parts);
+    } else {
+        let names: Vec<&str> = plan.phases.iter().map(|phase| phase.name.as_str()).collect();
+        parts.push(format!("phases {}", names.join(" ")));
+    }
+    parts.push(format!("{:.1} s measured", outcome.phases.measure.as_secs_f64()));
+    parts.join(", ")
+}
+
+/// What is asked for in a window of one phase.
+fn one_load(plan: &Plan, parts: &mut Vec<String>) {
     match plan.pace {
         Pace::Silent => {}
         Pace::Closed { in_flight } => parts.push(format!("closed loop, {in_flight} in flight")),
         Pace::Open { rate, arrival } => parts.push(format!(
             "open loop, {} messages/s in total ({})",
-            decimal(rate),
+            match plan.ramp_to {
+                None => decimal(rate),
+                Some(to) => format!("{} to {}", decimal(rate), decimal(to)),
+            },
             match arrival {
                 Arrival::Uniform => "uniform",
                 Arrival::Poisson => "poisson",
@@ -185,8 +201,6 @@ fn load(plan: &Plan, outcome: &Outcome) -> String {
         let interval = humantime::format_duration(heartbeat.interval);
         parts.push(format!("{kind} every {interval}"));
     }
-    parts.push(format!("{:.1} s measured", outcome.phases.measure.as_secs_f64()));
-    parts.join(", ")
 }
 
 /// What came of it.

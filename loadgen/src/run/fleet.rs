@@ -114,8 +114,8 @@ impl Drop for Fleet {
 
 /// What the longest message costs a receiver, each of its frames included.
 pub(super) fn message_budget(plan: &Plan) -> usize {
-    let fragments = plan.fragmentation.fragments as usize;
-    plan.size.max.max(limits::FRAME_COST.saturating_mul(fragments)).max(limits::MAX_MESSAGE)
+    let fragments = plan.most_fragments() as usize;
+    plan.longest().max(limits::FRAME_COST.saturating_mul(fragments)).max(limits::MAX_MESSAGE)
 }
 
 /// The generator's shards: clients that never ping by themselves and never stop reading.

@@ -11,7 +11,7 @@ use super::{RunError, add_up};
 use crate::cli::plan::{Mode, Pace, Plan, Target};
 use crate::cost::{Subject, Watch};
 use crate::human::decimal;
-use crate::measure::{Outcome, Phases, Tally};
+use crate::measure::{Outcome, PhaseResult, Phases, Tally};
 use crate::payload;
 use crate::progress::{LiveCell, Progress, Stage};
 use crate::schedule::Nanos;
@@ -243,7 +243,8 @@ impl Lead<'_> {
             embedded: matches!(self.plan.target, Target::Embedded { .. }),
             loopback: target::is_this_machine(self.to),
             began: self.began,
-            rate_requested: self.plan.pace.rate(),
+            rate_requested: self.plan.mean_rate(),
+            phase_results: PhaseResult::of(self.plan, &sum.tally, &sum.timeline, phases.measure),
             phases,
             generator,
             server,
@@ -268,7 +269,7 @@ impl Lead<'_> {
     fn note_findings(&mut self, tally: &Tally) {
         let timed = matches!(self.plan.mode, Mode::Broadcast(_));
         let stamp = payload::stamp_bytes(self.plan.payload, timed);
-        if self.plan.mode == Mode::Echo && self.plan.size.min < stamp {
+        if self.plan.mode == Mode::Echo && self.plan.shortest() < stamp {
             self.notes.push(format!(
                 "messages under {stamp} bytes carry no number: replies are paired first in, first \
                  out"
@@ -280,7 +281,7 @@ impl Lead<'_> {
                 tally.established, tally.requested
             ));
         }
-        if matches!(self.plan.pace, Pace::Closed { .. }) {
+        if self.plan.all_phases().iter().any(|phase| matches!(phase.pace, Pace::Closed { .. })) {
             self.notes.push(
                 "closed loop: a slow reply also delays the messages after it, and what they would \
                  have waited is in no percentile (coordinated omission): use --rate for that"

@@ -4,7 +4,7 @@ use plimsoll::conn::Kind;
 
 use super::Workload;
 use super::task::Task;
-use crate::cli::plan::{self, Mode, Pace, Plan};
+use crate::cli::plan::{self, Mode, Plan};
 use crate::heard::{Delivery, Heard, Spans};
 use crate::measure::{BroadcastTally, Kind as Latency};
 use crate::schedule::Nanos;
@@ -50,17 +50,12 @@ impl Rooms {
         let Mode::Broadcast(plan) = task.plan.mode else { return None };
         let width = plan.publishers.div_ceil(plan.rooms.max(1));
         let rows = task.connections_of(shard) as usize;
-        let seconds = task.plan.warmup.as_secs_f64() + task.plan.duration.as_secs_f64();
-        let messages = match task.plan.pace {
-            Pace::Open { rate, .. } => rate * seconds,
-            Pace::Closed { .. } | Pace::Silent => 0.0,
-        };
         let rooms = plan.rooms.max(1) as usize;
         let counts = RoomCounts {
             members: vec![0; rooms],
             published: vec![0; rooms],
             tally: BroadcastTally::default(),
-            spans: Spans::new(plan.publishers, messages),
+            spans: Spans::new(plan.publishers, task.plan.messages()),
         };
         let heard = vec![Heard::default(); rows * width as usize];
         let counted = if task.plan.life.leaves() { vec![0; rows] } else { Vec::new() };
@@ -173,9 +168,11 @@ impl Workload {
             rooms.received(local);
             rooms.counts.spans.see(stamp.connection, stamp.sequence, now);
             self.tally.received += 1;
+            self.count(stamp.time, |part| part.received += 1);
         }
+        let phase = self.stretches.of(stamp.time);
         let intact = kind == self.manner.kind
-            && (!self.manner.verify || self.payloads.intact(stamp, payload));
+            && (!self.manner.verify || self.payloads.intact(phase, stamp, payload));
         self.tally.corrupt += u64::from(!intact && measured);
         self.tally.verified += u64::from(intact && self.manner.verify && measured);
         let took = now.saturating_sub(stamp.time);

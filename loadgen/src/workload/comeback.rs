@@ -80,9 +80,10 @@ impl Workload {
             return;
         }
         let wait = link.wait();
-        let looping = self.manner.in_flight > 0 && link.messages.is_empty();
-        if looping && now >= self.times.start && now < self.times.to {
-            for _ in 0..self.manner.in_flight {
+        let in_flight = self.stretches.now().in_flight;
+        let looping = in_flight > 0 && self.begins_anew(local);
+        if looping && now >= self.times.start && now < self.sends_end() {
+            for _ in 0..in_flight {
                 self.queue(local, now);
             }
         }
@@ -106,7 +107,10 @@ impl Workload {
             None if measured && self.rooms.is_none() => self.unanswered(intended, self.times.to),
             None => {}
         }
-        self.tally.due += u64::from(measured);
+        if measured {
+            self.tally.due += 1;
+            self.count(intended, |part| part.due += 1);
+        }
     }
 
     /// An answer came: how those who stay fare in a storm.

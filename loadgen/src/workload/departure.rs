@@ -160,9 +160,11 @@ impl Workload {
         }
         while let Some(entry) = messages.pop(&mut self.arena) {
             if entry.sent == 0 {
-                let measured = u64::from(self.measured(entry.intended));
-                self.tally.due -= measured;
-                self.tally.life.skipped += measured;
+                if self.measured(entry.intended) {
+                    self.tally.due -= 1;
+                    self.count(entry.intended, |part| part.due -= 1);
+                    self.tally.life.skipped += 1;
+                }
             } else if self.counted(&entry, now) {
                 self.tally.life.abandoned += 1;
             }

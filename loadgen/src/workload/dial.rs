@@ -292,7 +292,7 @@ impl Workload {
                 if matches!(end, End::ClosedByUs(_)) {
                     // The event's time is its batch's; here a batch is as long as what is timed.
                     let took = self.task.nanos(Instant::now()).saturating_sub(begun);
-                    self.recorder.record(Kind::Close, Phase::Measure, took);
+                    self.recorder.record(Kind::Close, Phase::FIRST, took);
                 } else {
                     self.tally.close_error(&closing_cause(end, true));
                 }

@@ -82,7 +82,7 @@ impl Workload {
             self.tally.life.skipped += u64::from(measured && self.manner.beats_only);
             return;
         }
-        self.tally.due += u64::from(measured && self.manner.beats_only);
+        self.count_due_beat(intended);
         let link = &mut self.links[local as usize];
         let peer = link.id.filter(|_| link.status == Status::Open).and_then(|id| peers.get(id));
         let Some(mut peer) = peer else { return self.beat_unsent(intended, now) };
@@ -102,6 +102,14 @@ impl Workload {
         }
     }
 
+    /// In idle mode a heartbeat that is due is a message that is due.
+    pub(super) fn count_due_beat(&mut self, intended: Nanos) {
+        if self.manner.beats_only && self.measured(intended) {
+            self.tally.due += 1;
+            self.count(intended, |part| part.due += 1);
+        }
+    }
+
     /// A heartbeat that cannot be sent any more.
     pub(super) fn beat_unsent(&mut self, intended: Nanos, now: Nanos) {
         if self.measured(intended) {
@@ -117,11 +125,18 @@ impl Workload {
     pub(super) fn ping(&mut self, local: u32, tx: &mut Sender<'_>, intended: Nanos, now: Nanos) {
         let connection = self.task.global(self.shard, local);
         let sequence = self.links[local as usize].beats.next_sequence();
-        if tx.ping(&write_ping(connection, sequence)) {
+        let amid = self.links[local as usize].current != NIL;
+        if tx.ping(&write_ping(connection, sequence, amid)) {
             self.begin_beat(local, intended, now);
         } else {
             self.beat_unsent(intended, now);
         }
+    }
+
+    /// One ping behind a message.
+    #[cold]
+    pub(super) fn ping_behind(&mut self, local: u32, tx: &mut Sender<'_>, now: Nanos) {
+        self.ping(local, tx, now, now);
     }
 
     /// One text heartbeat.
@@ -150,10 +165,13 @@ impl Workload {
         let link = &mut self.links[local as usize];
         link.beats.push(&mut self.arena, intended);
         link.beats.begin(&mut self.arena, now);
-        let measured = u64::from(self.measured(intended));
-        self.tally.pings_sent += measured;
+        let measured = self.measured(intended);
+        self.tally.pings_sent += u64::from(measured);
         if self.manner.beats_only {
-            self.tally.sent += measured;
+            self.tally.sent += u64::from(measured);
+            if measured {
+                self.count(intended, |part| part.sent += 1);
+            }
             self.cell().sent.add(1);
         }
     }

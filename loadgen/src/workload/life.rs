@@ -21,7 +21,7 @@ use super::storm::Storms;
 use super::task::{Route, Task, Times};
 use crate::cli::plan::{Plan, Retry};
 use crate::inflight::NIL;
-use crate::schedule::{Gap, Nanos, Rotor, Schedule};
+use crate::schedule::{Gap, Line, Nanos, Rotor, Schedule};
 
 /// Openings in flight on one shard, of those who come back. More than in the ramp: in a storm a
 /// server has to do with all of them at once.
@@ -167,8 +167,8 @@ impl Workload {
         if let Some(rate) = task.plan.life.churn {
             let mut order = life.leavers.clone();
             order.shuffle(&mut life.random);
-            let gap = Gap::per_second(rate);
-            let rotor = Rotor::new(times.start, gap, &times.leavers, shard, &order);
+            let even = Line::Even(Gap::per_second(rate));
+            let rotor = Rotor::new(times.start, even, &times.leavers, shard, &order);
             life.churn = Schedule::Uniform(rotor);
         }
         // Who was lost while others still connected.

@@ -14,6 +14,7 @@ mod heartbeat;
 mod join;
 mod life;
 mod link;
+mod phases;
 mod reply;
 mod retry;
 mod send;
@@ -30,9 +31,9 @@ use plimsoll::shard::net::Net;
 use plimsoll::shard::{App, ConnId, Cx, Peer, Peers, Segments, Shape, Welcome};
 use plimsoll::wire::handshake::{Refusal, Request};
 
-use crate::cli::plan::{HeartbeatKind, Mode, Pace, PayloadKind};
+use crate::cli::plan::{HeartbeatKind, Mode, PayloadKind};
 use crate::inflight::Arena;
-use crate::measure::{Counts, Phase, Recorder, Seconds, StormTally, Tally};
+use crate::measure::{Counts, Recorder, Seconds, StormTally, Tally};
 use crate::payload::Payloads;
 use crate::progress::LiveCell;
 use crate::schedule::{Nanos, Schedule};
@@ -44,20 +45,16 @@ use join::Dialect;
 use life::Life;
 use link::Link;
 pub(crate) use link::Local;
+use phases::Stretches;
 use task::Leaving;
 #[cfg(test)]
 pub(crate) use task::tests;
 pub(crate) use task::{Mail, Notice, Route, Step, Task, Times};
 
-/// What a plan means for each send, worked out once.
+/// What a plan means for each send of any phase, worked out once.
 #[derive(Debug)]
 struct Manner {
     kind: Kind,
-    /// Messages that a closed loop keeps in flight; 0 in an open loop and in idle mode.
-    in_flight: u32,
-    fragments: u32,
-    gap: Nanos,
-    interleave_ping: bool,
     beat: HeartbeatKind,
     /// Idle mode: the pings are the messages.
     beats_only: bool,
@@ -71,6 +68,8 @@ pub(crate) struct Workload {
     task: Arc<Task>,
     shard: usize,
     manner: Manner,
+    /// The phases of the window.
+    stretches: Stretches,
     step: Step,
     links: Vec<Link>,
     /// Connections by number within the shard that were established when the run began.
@@ -130,13 +129,6 @@ impl Workload {
                 PayloadKind::Text => Kind::Text,
                 PayloadKind::Binary => Kind::Binary,
             },
-            in_flight: match plan.pace {
-                Pace::Closed { in_flight } => in_flight,
-                Pace::Open { .. } | Pace::Silent => 0,
-            },
-            fragments: plan.fragmentation.fragments,
-            gap: plan.fragmentation.gap.as_nanos() as u64,
-            interleave_ping: plan.fragmentation.interleave_ping,
             beat: plan.heartbeat.map_or(HeartbeatKind::Ping, |heartbeat| heartbeat.kind),
             beats_only: plan.mode == Mode::Idle,
             verify: plan.verify,
@@ -150,7 +142,12 @@ impl Workload {
         links.resize_with(connections as usize, Link::new);
         let mut tally = Tally { requested: u64::from(connections), ..Tally::default() };
         tally.life.storms.resize_with(plan.life.storms.len(), StormTally::default);
-        let payloads = Payloads::new(plan.payload, &plan.size, plan.seed, broadcast);
+        if task.phases.len() > 1 {
+            tally.phases.resize_with(task.phases.len(), Default::default);
+        }
+        let stretches = Stretches::new(&task.phases);
+        let sizes: Vec<_> = task.phases.iter().map(|phase| &phase.size).collect();
+        let payloads = Payloads::new(plan.payload, &sizes, plan.seed, broadcast);
         let rooms = Rooms::new(&task, shard);
         let dialect = Dialect::new(&task);
         let personal = plan.is_personal();
@@ -160,6 +157,7 @@ impl Workload {
             task,
             shard,
             manner,
+            stretches,
             step: Step::Waiting,
             links,
             members: Vec::new(),
@@ -203,12 +201,6 @@ impl Workload {
         self.notice().reach(step);
     }
 
-    /// The phase of what was meant to be sent at `intended`.
-    #[inline]
-    fn phase(&self, intended: Nanos) -> Phase {
-        if self.measured(intended) { Phase::Measure } else { Phase::Warmup }
-    }
-
     #[inline]
     fn measured(&self, intended: Nanos) -> bool {
         intended >= self.times.from && intended < self.times.to
@@ -218,7 +210,7 @@ impl Workload {
     /// `now`. Without it a connection that froze in the warm-up would have measured nothing.
     #[inline]
     fn carried(&self, intended: Nanos, now: Nanos) -> bool {
-        self.manner.in_flight > 0 && intended < self.times.from && now >= self.times.from
+        intended < self.times.from && now >= self.times.from && self.stretches.get(0).in_flight > 0
     }
 }
 

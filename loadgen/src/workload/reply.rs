@@ -39,8 +39,9 @@ impl Workload {
         {
             return;
         }
-        let answered = self.answered(local, kind, payload, now);
-        let goes_on = answered && self.manner.in_flight > 0 && now < self.times.to;
+        let Some(stretch) = self.answered(local, kind, payload, now) else { return };
+        let mine = stretch == self.stretches.at();
+        let goes_on = mine && self.stretches.now().in_flight > 0 && now < self.sends_end();
         if goes_on && self.links[local as usize].status == Status::Open {
             let wait = self.links[local as usize].wait();
             self.queue(local, now);
@@ -49,16 +50,21 @@ impl Workload {
     }
 
     /// Whether a message that ends at `now` counts: due in the window, or carried into it.
+    #[inline]
     pub(super) fn counted(&mut self, entry: &Entry, now: Nanos) -> bool {
         let carried = self.carried(entry.intended, now);
         if carried {
             self.tally.carry(entry.sent != 0);
+            self.count(entry.intended, |part| {
+                part.due += 1;
+                part.sent += u64::from(entry.sent != 0);
+            });
         }
         carried || self.measured(entry.intended)
     }
 
-    /// Pairs a reply; false if it answers nothing.
-    fn answered(&mut self, local: u32, kind: Kind, payload: &[u8], now: Nanos) -> bool {
+    /// Pairs a reply: the phase of its message, or `None` if it answers nothing.
+    fn answered(&mut self, local: u32, kind: Kind, payload: &[u8], now: Nanos) -> Option<usize> {
         let connection = self.task.global(self.shard, local);
         let link = &mut self.links[local as usize];
         let answer = if self.payloads.stamped() {
@@ -73,39 +79,44 @@ impl Workload {
         };
         match answer {
             Answer::To { entry, late, unstamped } => {
+                let stretch = self.stretches.of(entry.intended);
                 let counted = self.counted(&entry, now);
                 self.tally.reordered += u64::from(late && counted);
                 if unstamped {
                     self.record_lag(&entry);
                 }
-                self.time_reply(local, &entry, counted, now);
+                self.time_reply(local, &entry, stretch, counted, now);
                 let stamp = Stamp { connection, sequence: entry.sequence, time: 0 };
                 let intact = kind == self.manner.kind
-                    && (!self.manner.verify || self.payloads.intact(stamp, payload));
+                    && (!self.manner.verify || self.payloads.intact(stretch, stamp, payload));
                 self.tally.corrupt += u64::from(!intact && counted);
                 self.tally.verified += u64::from(intact && self.manner.verify && counted);
-                true
+                Some(stretch)
             }
             Answer::Duplicate => {
                 self.tally.duplicate += u64::from(now >= self.times.from);
-                false
+                None
             }
             Answer::Unknown => {
                 self.tally.strays += 1;
-                false
+                None
             }
         }
     }
 
-    fn time_reply(&mut self, local: u32, entry: &Entry, counted: bool, now: Nanos) {
-        let phase = if counted { Phase::Measure } else { Phase::Warmup };
+    #[inline]
+    fn time_reply(&mut self, local: u32, entry: &Entry, stretch: usize, counted: bool, now: Nanos) {
+        let phase = if counted { Phase::Measure(stretch as u16) } else { Phase::Warmup };
         let response = now.saturating_sub(entry.intended);
         self.recorder.record(Latency::Response, phase, response);
         self.recorder.record(Latency::Service, phase, now.saturating_sub(entry.sent));
-        if self.manner.fragments > 1 {
+        if self.stretches.get(stretch).fragments > 1 {
             self.recorder.record(Latency::Fragmented, phase, now.saturating_sub(entry.last));
         }
-        self.tally.received += u64::from(counted);
+        if counted {
+            self.tally.received += 1;
+            self.count(entry.intended, |part| part.received += 1);
+        }
         self.cell().received.add(1);
         self.cell().response.record(response);
         if counted {
@@ -121,10 +132,10 @@ impl Workload {
 
     /// A pong arrived. One that answers no ping of ours is allowed, and ignored (RFC 6455 5.5.3).
     pub(super) fn pong(&mut self, local: u32, data: &[u8], now: Nanos) {
-        if let Some((connection, sequence)) = read_ping(data)
+        if let Some((connection, sequence, amid)) = read_ping(data)
             && self.step <= Step::Running
         {
-            self.beat_answered(local, connection, sequence, now);
+            self.beat_answered(local, connection, sequence, amid, now);
             self.beats_coalesced(local, sequence, now);
         }
     }
@@ -144,28 +155,35 @@ impl Workload {
     fn text_beat_answered(&mut self, local: u32, payload: &[u8], now: Nanos) -> bool {
         let Some(words) = &self.task.plan.heartbeat_words else {
             let Some((connection, sequence)) = read_beat(payload) else { return false };
-            self.beat_answered(local, connection, sequence, now);
+            self.beat_answered(local, connection, sequence, false, now);
             return true;
         };
         if payload != words.reply.as_bytes() {
             return false;
         }
         let answer = self.links[local as usize].beats.answer_oldest(&mut self.arena, NIL);
-        self.beat_answer(local, answer, now);
+        self.beat_answer(local, answer, false, now);
         true
     }
 
-    fn beat_answered(&mut self, local: u32, connection: u32, sequence: u32, now: Nanos) {
+    fn beat_answered(
+        &mut self,
+        local: u32,
+        connection: u32,
+        sequence: u32,
+        amid: bool,
+        now: Nanos,
+    ) {
         let in_window = u64::from(now >= self.times.from);
         if connection != self.task.global(self.shard, local) {
             self.tally.corrupt += in_window;
             return;
         }
         let answer = self.links[local as usize].beats.answer(&mut self.arena, sequence, NIL);
-        self.beat_answer(local, answer, now);
+        self.beat_answer(local, answer, amid, now);
     }
 
-    fn beat_answer(&mut self, local: u32, answer: Answer, now: Nanos) {
+    fn beat_answer(&mut self, local: u32, answer: Answer, amid: bool, now: Nanos) {
         let Answer::To { entry, unstamped, .. } = answer else {
             self.tally.duplicate += u64::from(now >= self.times.from);
             return;
@@ -174,13 +192,20 @@ impl Workload {
             self.record_lag(&entry);
         }
         self.time_beat(local, &entry, now);
+        if amid {
+            let took = now.saturating_sub(entry.intended);
+            self.recorder.record(Latency::InterleavedPing, self.phase(entry.intended), took);
+        }
     }
 
     fn time_beat(&mut self, local: u32, entry: &Entry, now: Nanos) {
         let took = now.saturating_sub(entry.intended);
         self.recorder.record(Latency::Ping, self.phase(entry.intended), took);
         if self.manner.beats_only {
-            self.tally.received += u64::from(self.measured(entry.intended));
+            if self.measured(entry.intended) {
+                self.tally.received += 1;
+                self.count(entry.intended, |part| part.received += 1);
+            }
             self.cell().received.add(1);
             self.cell().response.record(took);
             if self.measured(entry.intended) {
@@ -191,11 +216,13 @@ impl Workload {
 
     /// The drain is over: what is outstanding is unanswered, at its age.
     pub(super) fn settle(&mut self, now: Nanos) {
-        let middle = self.times.from.midpoint(self.times.to);
+        // Of a closed loop's last phase: each begins anew.
+        let in_flight = self.stretches.now().in_flight;
+        let middle = self.stretches.now().from.max(self.times.from).midpoint(self.times.to);
         for local in 0..self.links.len() as u32 {
             if self.links[local as usize].is_open() {
                 let (owed, youngest) = self.forget(local, now);
-                let frozen = (1..=owed).contains(&self.manner.in_flight) && youngest <= middle;
+                let frozen = (1..=owed).contains(&in_flight) && youngest <= middle;
                 self.tally.frozen += u64::from(frozen);
             } else {
                 // Who was lost and is not back yet.
@@ -211,27 +238,39 @@ impl Workload {
     /// Of such messages there may be millions: false if some are left, for the next turn.
     pub(super) fn give_up_schedule(&mut self, now: Nanos) -> bool {
         for _ in 0..GIVEN_UP {
-            let Some(due) = self.schedule.take(now, self.times.to) else { break };
+            let Some(due) = self.schedule.take(now, self.sends_end()) else {
+                self.give_up_beats(now);
+                if self.next_phase(now) {
+                    continue;
+                }
+                break;
+            };
             let measured = self.measured(due.intended);
             if measured && self.is_excused(due.local) {
                 self.tally.life.skipped += 1;
             } else if measured {
                 self.tally.due += 1;
+                self.count(due.intended, |part| part.due += 1);
                 if self.rooms.is_none() {
                     self.unanswered(due.intended, now);
                 }
             }
         }
-        while let Some(due) = self.beats.take(now, self.times.to) {
-            self.tally.due += u64::from(self.manner.beats_only && self.measured(due.intended));
+        self.give_up_beats(now);
+        let next = self.schedule.next();
+        next > now || next >= self.sends_end()
+    }
+
+    fn give_up_beats(&mut self, now: Nanos) {
+        while let Some(due) = self.beats.take(now, self.sends_end()) {
+            self.count_due_beat(due.intended);
             self.beat_unsent(due.intended, now);
         }
-        let next = self.schedule.next();
-        next > now || next >= self.times.to
     }
 
     pub(super) fn unanswered(&mut self, intended: Nanos, now: Nanos) {
         self.tally.unanswered += 1;
+        self.count(intended, |part| part.unanswered += 1);
         self.tally.unanswered_age.record(now.saturating_sub(intended));
     }
 

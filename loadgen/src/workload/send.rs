@@ -10,12 +10,12 @@ use plimsoll::wire::frame::Opcode;
 
 use super::Workload;
 use super::link::{Local, Status, Wait};
+use super::phases::Stretch;
 use super::task::{Step, Times};
-use crate::cli::plan::{Arrival, HeartbeatPhase, Pace};
 use crate::inflight::{Entry, NIL};
 use crate::measure::{Kind as Latency, Phase};
 use crate::payload::Stamp;
-use crate::schedule::{Gap, Nanos, Poisson, Rotor, Schedule, Volley};
+use crate::schedule::Nanos;
 
 /// Sends of one call; the reactor reads in between.
 const BATCH: usize = 128;
@@ -28,60 +28,27 @@ impl Workload {
     pub(super) fn start(&mut self, times: &Times) {
         self.times = times.clone();
         self.seconds.begin(times.from);
-        let plan = &self.task.plan;
-        let senders = self.members.iter().copied();
-        let sends = |local: &u32| self.task.sends(self.task.global(self.shard, *local));
-        let senders: Vec<u32> = senders.filter(sends).collect();
-        let everybody = times.senders.iter().map(|&n| u64::from(n)).sum();
-        self.schedule = match plan.pace {
-            Pace::Open { rate, arrival: Arrival::Uniform } => {
-                let gap = Gap::per_second(rate);
-                Schedule::Uniform(Rotor::new(
-                    times.start,
-                    gap,
-                    &times.senders,
-                    self.shard,
-                    &senders,
-                ))
-            }
-            Pace::Open { rate, arrival: Arrival::Poisson } => {
-                // Each shard draws from a stream of its own.
-                let seed = plan.seed ^ (self.shard as u64 + 1).rotate_left(32);
-                let gap = Gap::per_second(rate);
-                Schedule::poisson(Poisson::new(times.start, gap, everybody, &senders, seed))
-            }
-            Pace::Closed { .. } | Pace::Silent => Schedule::Never,
-        };
-        if let Some(heartbeat) = plan.heartbeat {
-            let interval = heartbeat.interval;
-            self.beats = match heartbeat.phase {
-                HeartbeatPhase::Sync => {
-                    Schedule::Volley(Volley::new(times.from, interval, &self.members))
-                }
-                HeartbeatPhase::Spread => {
-                    let gap = Gap::of_round(interval, times.members.iter().sum());
-                    let (counts, shard) = (&times.members, self.shard);
-                    let rotor = Rotor::new(times.start, gap, counts, shard, &self.members);
-                    Schedule::Uniform(rotor)
-                }
-            };
-            self.keep_waiting_beats();
-        }
+        self.lay_out(times);
+        self.enter(0);
+        self.keep_waiting_beats();
         self.begin_life(times);
         self.reach(Step::Running);
     }
 
     /// When something is to be sent or the run's next step is due.
     pub(super) fn next_send(&self) -> Nanos {
-        let loop_begins = self.manner.in_flight > 0 && self.begun < self.members.len();
+        let loop_begins = self.stretches.now().in_flight > 0 && self.begun < self.members.len();
         if !self.ready.is_empty() || loop_begins {
             return self.times.start;
         }
         let fragment = self.fragments.front().map_or(Nanos::MAX, |&(at, _)| at);
         // After the last send comes the drain, which ends early when nothing is outstanding.
         let due = self.schedule.next().min(self.beats.next());
-        let end = if due < self.times.to {
+        let sends_end = self.sends_end();
+        let end = if due < sends_end {
             due
+        } else if sends_end < self.times.to {
+            sends_end
         } else if self.is_answered() {
             self.times.to
         } else {
@@ -101,15 +68,17 @@ impl Workload {
                 continue;
             } else if self.last_waiting_beat(peers, now) {
                 continue;
-            } else if let Some(due) = self.beats.take(now, self.times.to) {
+            } else if let Some(due) = self.beats.take(now, self.sends_end()) {
                 self.heartbeat(peers, due.local, due.intended, now);
                 continue;
-            } else if let Some(due) = self.schedule.take(now, self.times.to) {
+            } else if let Some(due) = self.schedule.take(now, self.sends_end()) {
                 let wait = self.links[due.local as usize].wait();
                 self.queue(due.local, due.intended);
                 (due.local, wait)
             } else if let Some(local) = self.begin_loop(now) {
                 (local, Wait::Nobody)
+            } else if self.next_phase(now) {
+                continue;
             } else {
                 break;
             };
@@ -136,12 +105,16 @@ impl Workload {
     }
 
     /// A message of `local` is meant to be sent at `intended`.
+    #[inline]
     pub(super) fn queue(&mut self, local: u32, intended: Nanos) {
         let measured = self.measured(intended);
         let link = &mut self.links[local as usize];
         if link.status == Status::Open {
-            self.tally.due += u64::from(measured);
             link.messages.push(&mut self.arena, intended);
+            if measured {
+                self.tally.due += 1;
+                self.count(intended, |part| part.due += 1);
+            }
         } else {
             self.queue_absent(local, intended);
         }
@@ -149,15 +122,16 @@ impl Workload {
 
     /// The next member of a closed loop, its messages queued.
     fn begin_loop(&mut self, now: Nanos) -> Option<u32> {
-        if self.manner.in_flight == 0 || now < self.times.start {
+        let in_flight = self.stretches.now().in_flight;
+        if in_flight == 0 || now < self.times.start {
             return None;
         }
         let local = *self.members.get(self.begun)?;
         self.begun += 1;
         // A closed loop has no schedule: who is gone owes nothing, and who was gone has begun.
-        let link = &self.links[local as usize];
-        if link.status == Status::Open && link.messages.is_empty() {
-            for _ in 0..self.manner.in_flight {
+        let here = self.links[local as usize].status == Status::Open;
+        if here && self.begins_anew(local) {
+            for _ in 0..in_flight {
                 self.queue(local, now);
             }
         }
@@ -182,12 +156,14 @@ impl Workload {
             }
             let Some(index) = self.links[local as usize].messages.waiting() else { return };
             let &Entry { sequence, intended, .. } = self.arena.get(index);
-            self.compose(local, sequence, intended);
-            let taken = if self.manner.fragments > 1 {
-                self.links[local as usize].current = index;
-                self.fragment(local, tx, now, now)
-            } else {
+            let stretch = self.stretches.of(intended);
+            self.compose(local, stretch, sequence, intended);
+            let whole = self.stretches.get(stretch).fragments == 1;
+            let taken = if whole {
                 tx.send(self.manner.kind, &self.scratch)
+            } else {
+                self.links[local as usize].current = index;
+                self.fragment(local, tx, stretch, now, now)
             };
             let link = &mut self.links[local as usize];
             if !taken {
@@ -197,17 +173,22 @@ impl Workload {
             }
             link.messages.begin(&mut self.arena, now);
             self.handed_over(local, intended, wait, now);
+            if self.stretches.get(stretch).ping_behind {
+                self.ping_behind(local, tx, now);
+            }
             room = room.saturating_sub(self.scratch.len() + 1);
         }
     }
 
     /// Counts a message that the connection took at `now`.
+    #[inline]
     fn handed_over(&mut self, local: u32, intended: Nanos, wait: Wait, now: Nanos) {
         self.cell().sent.add(1);
         if !self.measured(intended) {
             return;
         }
         self.tally.sent += 1;
+        self.count(intended, |part| part.sent += 1);
         match wait {
             Wait::Nobody => self.own_lag.record(now.saturating_sub(intended)),
             Wait::Fragments => {}
@@ -218,21 +199,31 @@ impl Workload {
         }
     }
 
-    /// Writes a message's payload into the scratch buffer.
-    fn compose(&mut self, local: u32, sequence: u32, intended: Nanos) {
+    /// Writes a message's payload into the scratch buffer, as its phase has it.
+    #[inline]
+    fn compose(&mut self, local: u32, stretch: usize, sequence: u32, intended: Nanos) {
         let time = if self.rooms.is_some() { intended } else { 0 };
         let connection = self.task.global(self.shard, local);
-        self.payloads.write(Stamp { connection, sequence, time }, &mut self.scratch);
+        let stamp = Stamp { connection, sequence, time };
+        self.payloads.write(stretch, stamp, &mut self.scratch);
         if let Some(dialect) = &mut self.dialect {
             dialect.wrap(connection, sequence, &mut self.scratch);
         }
     }
 
-    /// Sends fragments of the current message, whose payload is in the scratch buffer: the next
-    /// one, which was due at `due`, or all that are left if no gap is wanted. False if the
-    /// connection is closing.
-    fn fragment(&mut self, local: u32, tx: &mut Sender<'_>, due: Nanos, now: Nanos) -> bool {
-        let (of, len) = (self.manner.fragments as usize, self.scratch.len());
+    /// Sends fragments of the current message, whose payload is in the scratch buffer, as its phase
+    /// has them: the next one, which was due at `due`, or all that are left if no gap is wanted.
+    /// False if the connection is closing.
+    fn fragment(
+        &mut self,
+        local: u32,
+        tx: &mut Sender<'_>,
+        stretch: usize,
+        due: Nanos,
+        now: Nanos,
+    ) -> bool {
+        let &Stretch { fragments, gap, interleave_ping, .. } = self.stretches.get(stretch);
+        let (of, len) = (fragments as usize, self.scratch.len());
         loop {
             let link = &mut self.links[local as usize];
             let part = link.fragments as usize;
@@ -247,13 +238,13 @@ impl Workload {
                 return true;
             }
             link.fragments += 1;
-            if self.manner.interleave_ping {
+            if interleave_ping {
                 self.ping(local, tx, now, now);
             }
-            if self.manner.gap > 0 {
+            if gap > 0 {
                 // From when this one was due: a late fragment does not make the next one late. So
                 // one that is late itself may fall due before those of others that were in time.
-                let next = due + self.manner.gap;
+                let next = due + gap;
                 let place = self.fragments.partition_point(|&(at, _)| at <= next);
                 self.fragments.insert(place, (next, local));
                 return true;
@@ -275,11 +266,12 @@ impl Workload {
         let Some(mut peer) = link.id.and_then(|id| peers.get(id)) else { return };
         let entry = self.arena.get(link.current);
         let (sequence, intended) = (entry.sequence, entry.intended);
-        self.compose(local, sequence, intended);
+        let stretch = self.stretches.of(intended);
+        self.compose(local, stretch, sequence, intended);
         if self.measured(intended) && peer.tx.pending() == 0 {
             self.own_lag.record(now.saturating_sub(due));
         }
-        if self.fragment(local, &mut peer.tx, due, now) {
+        if self.fragment(local, &mut peer.tx, stretch, due, now) {
             self.pump(local, &mut peer.tx, Wait::Fragments, now);
         }
     }
@@ -293,9 +285,14 @@ impl Workload {
         }
         let (from, to) = (self.times.from, self.times.to);
         let (recorder, cell) = (&mut self.recorder, &self.live[self.shard]);
+        let stretches = &self.stretches;
         let mut lag = |entry: &Entry| {
             let measured = entry.intended >= from && entry.intended < to;
-            let phase = if measured { Phase::Measure } else { Phase::Warmup };
+            let phase = if measured {
+                Phase::Measure(stretches.of(entry.intended) as u16)
+            } else {
+                Phase::Warmup
+            };
             let lag = at.saturating_sub(entry.intended);
             recorder.record(Latency::SendLag, phase, lag);
             cell.lag.record(lag);

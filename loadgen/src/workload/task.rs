@@ -6,13 +6,15 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use super::storm::Settled;
-use crate::cli::plan::{Mode, Plan};
+use crate::cli::plan::{Mode, PhasePlan, Plan};
 use crate::schedule::Nanos;
 
 /// The run as every shard sees it; it never changes.
 #[derive(Debug)]
 pub(crate) struct Task {
     pub(crate) plan: Plan,
+    /// The plan's, one at least.
+    pub(crate) phases: Box<[PhasePlan]>,
     pub(crate) shards: usize,
     /// Nanoseconds count from here. Before anything is sent, so no time is 0.
     pub(crate) epoch: Instant,
@@ -27,7 +29,8 @@ impl Task {
         let board = (0..shards).map(|_| Notice::default()).collect();
         let epoch = Instant::now().checked_sub(Duration::from_millis(1));
         let settled = plan.life.storms.iter().map(|_| AtomicU64::new(0)).collect();
-        Self { plan, shards, epoch: epoch.unwrap_or_else(Instant::now), board, settled }
+        let phases = plan.all_phases().into_owned().into();
+        Self { plan, phases, shards, epoch: epoch.unwrap_or_else(Instant::now), board, settled }
     }
 
     /// An instant in nanoseconds since the epoch.
@@ -213,7 +216,7 @@ impl Times {
         let from = after(start, plan.warmup);
         let to = after(from, plan.duration);
         // The last message's own fragments come first, then the wait for what is late.
-        let until = after(after(to, plan.fragmentation.lasts()), plan.drain);
+        let until = after(after(to, plan.longest_message()), plan.drain);
         Self { start, from, to, until, members, senders, leavers }
     }
 }

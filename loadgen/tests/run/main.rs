@@ -5,6 +5,7 @@
 mod cost;
 mod life;
 mod load;
+mod phases;
 mod raw;
 mod rooms;
 mod server;
