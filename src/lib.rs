@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! server.rs          assembly and ordered shutdown
-//! control/  hub/     the admin plane | the server's App (echo, raw broadcast)
+//! control/  hub/     the admin plane | the server's App (echo, raw broadcast, rooms)
 //! shard/             one pinned thread: one poll, one slab, one read buffer
 //! conn/              one connection as a state machine without I/O; time is an argument
 //! wire/              bytes <-> meaning: frames, masks, UTF-8, heads, close codes
