@@ -239,7 +239,7 @@ impl App for Hub {
 
     fn accept(
         &mut self,
-        _cx: &mut Cx<'_, Mail>,
+        cx: &mut Cx<'_, Mail>,
         request: &Request<'_>,
     ) -> Result<Welcome<State>, Refusal> {
         let path = request.path();
@@ -268,7 +268,7 @@ impl App for Hub {
                 };
                 let settings = self.common.rooms.as_ref();
                 let cookie = settings.and_then(|settings| settings.token_cookie.as_deref());
-                Service::Rooms(rooms.accept(auth::offered(head, cookie)))
+                Service::Rooms(rooms.accept(auth::offered(head, cookie), cx.now()))
             }
         };
         Ok(Welcome { state: State(service), protocol })
@@ -328,6 +328,9 @@ impl App for Hub {
     fn mail<N: Net>(&mut self, cx: &mut Cx<'_, Mail>, peers: &mut Peers<'_, N, State>, mail: Mail) {
         let shard = &mut Shard::new(cx, peers);
         let Self { fanout, broadcast, rooms, .. } = self;
+        if let Some(rooms) = rooms {
+            rooms.wake(shard.now());
+        }
         match (mail.0, rooms) {
             (Letter::Block(delivery), _) if delivery.generation.is_some() => {
                 broadcast.receive(delivery, fanout, shard);

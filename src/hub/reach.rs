@@ -1,6 +1,7 @@
 //! The shard as the services see it: its sockets, and the mailboxes of the others.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::fanout::Reach;
 use super::letters::Letter;
@@ -21,6 +22,11 @@ pub(super) struct Shard<'a, 'c, 'p, N: Net> {
 impl<'a, 'c, 'p, N: Net> Shard<'a, 'c, 'p, N> {
     pub(super) fn new(cx: &'a Cx<'c, Mail>, peers: &'a mut Peers<'p, N, State>) -> Self {
         Self { cx, peers, moves: Vec::new() }
+    }
+
+    /// The time of the turn.
+    pub(super) fn now(&self) -> Instant {
+        self.cx.now()
     }
 }
 

@@ -85,10 +85,10 @@ pub(super) struct Rooms<I> {
     commands: Vec<u8>,
     /// Commands that wait for the answer to an earlier one of the same client, all its later ones
     /// behind them; and their bytes.
-    stalled: HashMap<Key, Vec<u8>>,
+    stalled: HashMap<Key, Vec<Box<[u8]>>>,
     stalled_bytes: usize,
     /// Such ones whose answer is here.
-    resumed: Vec<(Key, Vec<u8>)>,
+    resumed: Vec<(Key, Vec<Box<[u8]>>)>,
     /// Subscriptions of clients that are gone, with their connections.
     gone: Vec<(Option<I>, Sub)>,
     /// What clients are told in this turn, and the clients.
@@ -152,7 +152,8 @@ impl<I: Copy + PartialEq> Rooms<I> {
     // Clients.
 
     /// Somebody is about to be let in, whose request's head may have had a token.
-    pub(super) fn accept(&mut self, token: Option<&str>) -> Key {
+    pub(super) fn accept(&mut self, token: Option<&str>, now: Instant) -> Key {
+        self.wake(now);
         let until = self.clock.now().plus(self.settings.connect_timeout);
         let key = self.clients.insert(Client::new(token.map(Box::from), until));
         self.wheel.arm(key.index, until.tick());
@@ -232,6 +233,11 @@ impl<I: Copy + PartialEq> Rooms<I> {
 
     // Turns.
 
+    /// It is so late now: the shard may have slept since the last turn.
+    pub(super) fn wake(&mut self, now: Instant) {
+        self.clock.set(now);
+    }
+
     /// A message of a client: kept until the turn's end.
     pub(super) fn message(&mut self, key: Key, message: &[u8]) {
         self.inbox.push_back((key, message.len()));
@@ -255,7 +261,7 @@ impl<I: Copy + PartialEq> Rooms<I> {
         fanout: &mut Fanout<I, S>,
         reach: &mut impl Reach<I, S>,
     ) -> bool {
-        self.clock.set(now);
+        self.wake(now);
         self.bury(fanout, reach);
         self.carry_out(fanout, reach);
         let more = self.timers(fanout, reach);

@@ -48,8 +48,10 @@ impl<I: Copy + PartialEq> Rooms<I> {
         reach: &mut impl Reach<I, S>,
     ) {
         let Some(mut parser) = self.parser.take() else { return };
-        for (key, message) in std::mem::take(&mut self.resumed) {
-            self.read(key, &message, &mut parser, fanout, reach);
+        for (key, messages) in std::mem::take(&mut self.resumed) {
+            for message in messages {
+                self.read(key, &message, &mut parser, fanout, reach);
+            }
         }
         let commands = std::mem::take(&mut self.commands);
         let mut at = 0;
@@ -76,15 +78,14 @@ impl<I: Copy + PartialEq> Rooms<I> {
         reach: &mut impl Reach<I, S>,
     ) {
         if let Some(stalled) = self.stalled.get_mut(&key) {
-            stalled.push(b'\n');
-            stalled.extend_from_slice(message);
-            self.stalled_bytes += message.len() + 1;
+            stalled.push(message.into());
+            self.stalled_bytes += message.len();
             return;
         }
         let outcome = parser.message(message, |command| self.command(key, command, fanout, reach));
         match outcome {
             Ok(taken) if taken < message.len() => {
-                self.stalled.insert(key, message[taken..].to_vec());
+                self.stalled.insert(key, vec![message[taken..].into()]);
                 self.stalled_bytes += message.len() - taken;
             }
             Ok(_) => {}
@@ -95,7 +96,7 @@ impl<I: Copy + PartialEq> Rooms<I> {
     /// The answer that a client's commands wait for is here, or the client is gone.
     pub(super) fn unstall(&mut self, key: Key) {
         if let Some(stalled) = self.stalled.remove(&key) {
-            self.stalled_bytes -= stalled.len();
+            self.stalled_bytes -= stalled.iter().map(|message| message.len()).sum::<usize>();
             self.resumed.push((key, stalled));
         }
     }

@@ -102,8 +102,12 @@ fn what_comes_behind_a_subscribe_waits_for_its_answer() {
         let all: Vec<String> = (2..).zip(steps).map(|(id, what)| line(id, what)).collect();
         world.say(ann, &all[..3].join("\n"));
         world.say(ann, &all[3]);
-        world.say(ann, &format!("{}\n{{\"id\":7,\"ping\":{{}}}}", all[4]));
+        world.say(ann, &format!("{}\n{{\"id\":7,\"ping\":{{}}}}\n", all[4]));
+        for _ in 0..2 {
+            world.say(ann, &"{\"send\":{}}\n".repeat(limits::COMMANDS_PER_MESSAGE));
+        }
         world.settle();
+        assert!(world.sockets.closed.is_empty());
         let lines = world.hear_all(ann);
         // The ping is about no room and waits for none.
         let ids = lines.iter().map(|line| &line[6..7]).filter(|id| *id != "7");
@@ -357,6 +361,20 @@ fn who_says_nothing_is_closed_and_who_does_not_answer_a_ping_too() {
     assert!((2..=4).contains(&pings), "{pings} pings in a minute");
     world.ask(well, "{}");
     assert_eq!(world.sockets.closed[&well].0, 3501, "a pong that nobody asked for");
+}
+
+#[test]
+fn a_shard_that_has_slept_knows_how_late_it_is() {
+    let mut world = rooms();
+    world.now += Duration::from_hours(1);
+    let ann = world.connect(0);
+    assert!(world.sockets.closed.is_empty(), "{:?}", world.sockets.closed);
+    for channel in ["a", "b", "c", "d"] {
+        let publish = format!("{{\"id\":2,\"publish\":{{\"channel\":\"{channel}\",\"data\":1}}}}");
+        said(&mut world, ann, &publish);
+        let ask = format!("{{\"id\":3,\"history\":{{\"channel\":\"{channel}\",\"limit\":1}}}}");
+        assert!(said(&mut world, ann, &ask).contains("\"data\":1"), "kept on either shard");
+    }
 }
 
 #[test]

@@ -155,7 +155,7 @@ impl World {
         let id = self.next;
         self.next += 1;
         let rooms = &mut self.shards[shard].0;
-        let key = rooms.accept(None);
+        let key = rooms.accept(None, self.now);
         rooms.open(key, id);
         self.sockets.keys.insert(id, key);
         self.at.insert(id, shard);
@@ -205,6 +205,9 @@ impl World {
     pub(super) fn turn(&mut self, shard: usize, letters: usize) -> bool {
         let Self { shards, sockets, now, .. } = self;
         let (rooms, fanout, broadcast) = &mut shards[shard];
+        if letters > 0 {
+            rooms.wake(*now);
+        }
         for _ in 0..letters {
             match sockets.boxes[shard].pop_front() {
                 Some(Letter::Block(block)) => Rooms::receive(block, fanout, sockets),
