@@ -10,6 +10,7 @@ mod heartbeat;
 mod input;
 mod life;
 pub mod matrix;
+pub mod message;
 mod outputs;
 pub mod pattern;
 mod phase;
@@ -33,6 +34,7 @@ pub use command::{Axis, Cli, Command, DoctorArgs, Find, FindArgs};
 pub use difference::{Difference, differences};
 pub use life::LifeArgs;
 use matrix::Matrix;
+use message::DataOrder;
 pub use outputs::Documents;
 pub use plan::Plan;
 use plan::{Arrival, HeartbeatKind, HeartbeatPhase, Switch};
@@ -136,7 +138,20 @@ pub struct Args {
     /// lognormal:MEDIAN:SIGMA, the last three also with :MIN..MAX behind them [default: 125]
     #[arg(long, value_name = "BYTES", value_parser = sizes::size)]
     pub size: Option<Sizes>,
-    /// Send text messages
+    /// Send this instead of made-up bytes. Placeholders: {stamp}, by which the reply is found
+    /// (else first in, first out), {connection}, {sequence}, {time} in ms since 1970, {data}
+    #[arg(long, value_name = "TEMPLATE", allow_hyphen_values = true)]
+    pub message: Option<String>,
+    /// Read that template from a file
+    #[arg(long, value_name = "FILE")]
+    pub message_file: Option<PathBuf>,
+    /// Lines to send, one a message, or in place of {data} in the template
+    #[arg(long, value_name = "FILE")]
+    pub data: Option<PathBuf>,
+    /// The order of those lines [default: round-robin]
+    #[arg(long, value_enum)]
+    pub data_order: Option<DataOrder>,
+    /// Send text messages (default with --message and --data)
     #[arg(long, conflicts_with = "binary")]
     pub text: bool,
     /// Send binary messages (default)

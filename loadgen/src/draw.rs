@@ -65,7 +65,7 @@ impl Draw {
 
 /// An even draw below `span`.
 #[inline]
-fn share(random: u64, span: u64) -> u64 {
+pub(crate) fn share(random: u64, span: u64) -> u64 {
     ((u128::from(random) * u128::from(span)) >> 64) as u64
 }
 

@@ -10,7 +10,7 @@
 //! run           threads, phases, the embedded server; interrupt: Ctrl-C
 //! workload      the client's App on a shard
 //! schedule      when each message is due; inflight: what is not answered yet
-//! payload draw  what a message carries, and how long it is
+//! payload draw  what a message carries, and how long it is; template: the user's own words
 //! heard         what a subscriber heard of each publisher
 //! target sources the server's address, ours; shards: threads for the descriptors
 //! merge compare results added up; whether one is worse than another beyond noise
@@ -54,5 +54,6 @@ pub mod shards;
 pub mod slo;
 pub mod sources;
 pub mod target;
+mod template;
 pub mod token;
 mod workload;

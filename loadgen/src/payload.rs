@@ -6,10 +6,11 @@
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 
-use crate::cli::plan::PayloadKind;
+use crate::cli::plan::{PayloadKind, Template};
 use crate::cli::sizes::Sizes;
 use crate::draw::Draw;
 use crate::schedule::Nanos;
+use crate::template::Filling;
 
 /// First byte of every stamp.
 const MESSAGE: u8 = b'P';
@@ -68,7 +69,18 @@ pub(crate) struct Payloads {
     seed: u64,
     stamp: usize,
     stamped: bool,
+    /// Whether what is written depends on when it is due.
+    timed: bool,
+    words: Option<Words>,
     filler: Box<[u8]>,
+}
+
+/// Messages of the user's own.
+#[derive(Clone, Debug)]
+struct Words {
+    template: Template,
+    /// The run's epoch, in milliseconds since 1970.
+    epoch_ms: u64,
 }
 
 impl Payloads {
@@ -87,11 +99,30 @@ impl Payloads {
             [Draw::One(only)] => only,
             _ => usize::MAX,
         };
-        Self { kind, sizes, only, seed, stamp, stamped, filler }
+        Self { kind, sizes, only, seed, stamp, stamped, timed, words: None, filler }
     }
 
-    /// Whether every message is long enough for a stamp. If not, payloads are opaque, and a reply
-    /// is paired with the oldest message of its connection.
+    /// The same with messages of the user's own, which have a stamp where they say so: in text,
+    /// whatever they are. `epoch_ms` is the run's epoch in milliseconds since 1970.
+    pub(crate) fn saying(self, template: &Template, epoch_ms: u64) -> Self {
+        Self {
+            kind: PayloadKind::Text,
+            stamp: stamp_bytes(PayloadKind::Text, self.timed),
+            stamped: template.is_stamped(),
+            timed: true,
+            words: Some(Words { template: template.clone(), epoch_ms }),
+            ..self
+        }
+    }
+
+    /// The time of a stamp whose message is due at `intended`; 0 where none is told.
+    #[inline]
+    pub(crate) fn time(&self, intended: Nanos) -> Nanos {
+        if self.timed { intended } else { 0 }
+    }
+
+    /// Whether every message carries a stamp, being long enough. If not, payloads are opaque, and a
+    /// reply is paired with the oldest message of its connection.
     pub(crate) fn stamped(&self) -> bool {
         self.stamped
     }
@@ -109,6 +140,13 @@ impl Payloads {
     #[inline]
     pub(crate) fn write(&self, phase: usize, stamp: Stamp, out: &mut Vec<u8>) {
         out.clear();
+        if let Some(words) = &self.words {
+            self.say(words, stamp, |part| {
+                out.extend_from_slice(part);
+                true
+            });
+            return;
+        }
         let len = self.len(phase, stamp.connection, stamp.sequence);
         if self.stamped {
             let mut head = [0; LONGEST];
@@ -122,9 +160,45 @@ impl Payloads {
         }
     }
 
-    /// The stamp of a payload; `None` when it carries none of ours.
+    /// The parts of a message of the user's own, until one is not wanted: false then.
+    fn say(&self, words: &Words, stamp: Stamp, part: impl FnMut(&[u8]) -> bool) -> bool {
+        let Stamp { connection, sequence, time } = stamp;
+        let mut head = [0; LONGEST];
+        let filling = Filling {
+            connection,
+            sequence,
+            time_ms: words.epoch_ms + time / 1_000_000,
+            stamp: self.encode(stamp, &mut head),
+            random: mix(self.seed ^ 2, connection, sequence),
+        };
+        words.template.fill(filling, part)
+    }
+
+    /// The stamp of a payload, if it carries one of ours that is `wanted`.
     #[inline]
-    pub(crate) fn read(&self, payload: &[u8]) -> Option<Stamp> {
+    pub(crate) fn read(&self, payload: &[u8], wanted: impl Fn(&Stamp) -> bool) -> Option<Stamp> {
+        if self.words.is_some() {
+            self.find(payload, wanted)
+        } else {
+            self.read_first(payload).filter(wanted)
+        }
+    }
+
+    /// The stamp may stand anywhere in words, and in what a server makes of them.
+    #[cold]
+    fn find(&self, payload: &[u8], wanted: impl Fn(&Stamp) -> bool) -> Option<Stamp> {
+        let mut rest = payload;
+        while let Some(at) = rest.iter().position(|byte| *byte == MESSAGE) {
+            if let Some(stamp) = self.read_first(&rest[at..]).filter(&wanted) {
+                return Some(stamp);
+            }
+            rest = &rest[at + 1..];
+        }
+        None
+    }
+
+    #[inline]
+    fn read_first(&self, payload: &[u8]) -> Option<Stamp> {
         let (&mark, rest) = payload.get(..self.stamp)?.split_first()?;
         if mark != MESSAGE {
             return None;
@@ -138,6 +212,17 @@ impl Payloads {
 
     /// Whether a payload is, byte for byte, what [`Payloads::write`] makes of this stamp.
     pub(crate) fn intact(&self, phase: usize, stamp: Stamp, payload: &[u8]) -> bool {
+        if let Some(words) = &self.words {
+            let mut rest = payload;
+            let said = self.say(words, stamp, |part| match rest.strip_prefix(part) {
+                Some(after) => {
+                    rest = after;
+                    true
+                }
+                None => false,
+            });
+            return said && rest.is_empty();
+        }
         if payload.len() != self.len(phase, stamp.connection, stamp.sequence) {
             return false;
         }
@@ -312,10 +397,33 @@ mod tests {
     }
 
     #[test]
+    fn a_stamp_is_found_wherever_a_server_puts_it() {
+        use clap::Parser as _;
+        let words =
+            ["loadgen", "--message", "{\"PING-PLEASE-HELP-ME\":{sequence},\"id\":\"{stamp}\"}"];
+        let plan = crate::cli::Args::try_parse_from(words).unwrap().plan().unwrap();
+        let sizes = [&plan.size];
+        let some = Payloads::new(plan.payload, &sizes, 7, false);
+        let some = some.saying(&plan.template.unwrap(), 1_000_000_000_000);
+        let mut bytes = Vec::new();
+        for sequence in [0, 9, 10, 4_000_000_000] {
+            let stamp = Stamp { connection: 5, sequence, time: 0 };
+            some.write(0, stamp, &mut bytes);
+            assert!((plan.size.min..=plan.size.max).contains(&bytes.len()), "{}", bytes.len());
+            assert!(some.intact(0, stamp, &bytes));
+            let answer = [b"{\"ok\":", &bytes[..], b"}"].concat();
+            let mine = |found: &Stamp| found.connection == 5;
+            assert_eq!(some.read(&answer, mine), Some(stamp));
+            assert!(!some.intact(0, stamp, &answer) && !some.intact(0, stamp, &bytes[1..]));
+            assert_eq!(some.read(&answer, |found| found.connection == 6), None);
+        }
+    }
+
+    #[test]
     fn heartbeats_are_no_messages() {
         let beat = write_beat(70_000, 12);
         assert_eq!(read_beat(&beat), Some((70_000, 12)));
-        assert_eq!(payloads(PayloadKind::Text, 12, 12, false).read(&beat), None);
+        assert_eq!(payloads(PayloadKind::Text, 12, 12, false).read(&beat, |_| true), None);
         let mut message = Vec::new();
         let stamp = Stamp { connection: 1, sequence: 2, time: 0 };
         payloads(PayloadKind::Text, 12, 12, false).write(0, stamp, &mut message);
@@ -350,7 +458,7 @@ mod tests {
             let mut bytes = vec![1; 3];
             some.write(0, stamp, &mut bytes);
             prop_assert_eq!(bytes.len(), some.len(0, connection, sequence));
-            prop_assert_eq!(some.read(&bytes), Some(stamp));
+            prop_assert_eq!(some.read(&bytes, |_| true), Some(stamp));
             prop_assert!(some.intact(0, stamp, &bytes));
             prop_assert!(!some.intact(0, stamp, &bytes[1..]));
             let at = at.index(bytes.len());
@@ -367,7 +475,7 @@ mod tests {
         ) {
             let kind = if text { PayloadKind::Text } else { PayloadKind::Binary };
             let some = payloads(kind, 16, 16, timed);
-            if let Some(stamp) = some.read(&bytes) {
+            if let Some(stamp) = some.read(&bytes, |_| true) {
                 prop_assert_eq!(bytes[0], MESSAGE);
                 let _ = some.intact(0, stamp, &bytes);
             }

@@ -10,7 +10,8 @@ use super::plan::{
 use super::sizes::Sizes;
 use super::usage::{UsageError, refuse};
 use super::{
-    Args, ModeName, ProtocolName, address, fragments, heartbeat, protocol, request, scenario,
+    Args, ModeName, ProtocolName, address, fragments, heartbeat, message, protocol, request,
+    scenario,
 };
 use crate::heard::Heard;
 use crate::human::bytes;
@@ -48,9 +49,14 @@ fn one(args: &Args) -> Result<Plan, UsageError> {
         refuse_messages(args)?;
     }
     let pace = pace(args, mode, connections)?;
-    let size = args.size.clone().unwrap_or(Sizes::even(SIZE, SIZE));
-    stamped(args, mode, &size)?;
-    let heartbeat = heartbeat::heartbeat(args, &size)?;
+    let (template, size) = match message::template(args, mode)? {
+        Some((template, size)) => (Some(template), size),
+        None => (None, args.size.clone().unwrap_or(Sizes::even(SIZE, SIZE))),
+    };
+    if template.is_none() {
+        stamped(args, mode, &size)?;
+    }
+    let heartbeat = heartbeat::heartbeat(args, &size, template.as_ref())?;
     let ramp_to = ramp_to(args, pace)?;
     let busiest = match (pace, ramp_to) {
         (Pace::Open { rate, arrival }, Some(to)) => Pace::Open { rate: rate.max(to), arrival },
@@ -84,6 +90,7 @@ fn one(args: &Args) -> Result<Plan, UsageError> {
         heartbeat,
         heartbeat_words: heartbeat::words(args)?,
         size,
+        template,
         payload: payload(args),
         protocol: protocol::protocol(args)?,
         fragmentation,
@@ -103,7 +110,7 @@ fn one(args: &Args) -> Result<Plan, UsageError> {
 
 /// What a rooms protocol carries is JSON, and so text.
 fn payload(args: &Args) -> PayloadKind {
-    let text = args.text || args.protocol.protocol != ProtocolName::Raw;
+    let text = message::is_text(args) || args.protocol.protocol != ProtocolName::Raw;
     if text { PayloadKind::Text } else { PayloadKind::Binary }
 }
 
@@ -215,6 +222,9 @@ fn refuse_messages(args: &Args) -> Result<(), UsageError> {
         ("--ramp-to", args.ramp_to.is_some()),
         ("--pipeline", args.pipeline.is_some()),
         ("--size", args.size.is_some()),
+        ("--message", args.message.is_some()),
+        ("--message-file", args.message_file.is_some()),
+        ("--data", args.data.is_some()),
         ("--text", args.text),
         ("--binary", args.binary),
         ("--fragments", args.fragments.is_some()),

@@ -1,13 +1,18 @@
 //! What flags say of heartbeats.
 
-use super::plan::{Heartbeat, HeartbeatKind, HeartbeatPhase, HeartbeatWords};
+use super::message::is_text;
+use super::plan::{Heartbeat, HeartbeatKind, HeartbeatPhase, HeartbeatWords, Template};
 use super::sizes::Sizes;
 use super::usage::{UsageError, refuse};
 use super::{Args, ModeName};
 use crate::payload::BEAT_BYTES;
 
-/// When and how connections beat; `size` is that of the messages beside them.
-pub(super) fn heartbeat(args: &Args, size: &Sizes) -> Result<Option<Heartbeat>, UsageError> {
+/// When and how connections beat; `size` and `template` are those of the messages beside them.
+pub(super) fn heartbeat(
+    args: &Args,
+    size: &Sizes,
+    template: Option<&Template>,
+) -> Result<Option<Heartbeat>, UsageError> {
     let kind = kind(args);
     let Some(interval) = args.heartbeat.0 else {
         let flags = [
@@ -31,7 +36,14 @@ pub(super) fn heartbeat(args: &Args, size: &Sizes) -> Result<Option<Heartbeat>, 
             "use --heartbeat-kind ping",
         );
     }
-    let echoed = args.mode == ModeName::Echo && args.text;
+    let echoed = args.mode == ModeName::Echo && is_text(args);
+    if kind == HeartbeatKind::Text && echoed && template.is_some_and(|words| !words.is_stamped()) {
+        return refuse(
+            "text heartbeats beside --message or --data",
+            "a text message without {stamp} cannot be told from a heartbeat",
+            "write {stamp} into the message, or use --binary or --heartbeat-kind ping",
+        );
+    }
     if kind == HeartbeatKind::Text && echoed && size.min < BEAT_BYTES {
         return refuse(
             format!("text heartbeats with --text --size {size}"),

@@ -11,9 +11,11 @@ use clap::Parser as _;
 use serde::{Deserialize, Serialize};
 
 use super::Args;
+pub use super::message::Template;
 pub use super::pattern::Pattern;
 pub use super::phase::PhasePlan;
 use super::protocol::Protocol;
+use super::request::CONNECTION;
 use super::sizes::Sizes;
 use crate::nanos;
 use crate::slo::Slo;
@@ -65,6 +67,9 @@ pub struct Plan {
     pub heartbeat_words: Option<HeartbeatWords>,
     /// Payload bytes of a message.
     pub size: Sizes,
+    /// What messages say; `None` is filler that is made up.
+    #[serde(skip)]
+    pub template: Option<Template>,
     /// Text or binary.
     pub payload: PayloadKind,
     /// Frames of one message, and what stands between them.
@@ -364,19 +369,7 @@ pub enum Place {
     File(PathBuf),
 }
 
-/// The placeholder in a URL for the connection's number.
-pub(super) const CONNECTION: &str = "{connection}";
-
 impl Plan {
-    /// Whether connections ask with requests of their own.
-    pub(crate) fn is_personal(&self) -> bool {
-        let path = match &self.target {
-            Target::Embedded { .. } => false,
-            Target::Url(endpoint) => endpoint.path.contains(CONNECTION),
-        };
-        path || self.request.headers.iter().any(|(_, value)| value.is_personal())
-    }
-
     /// The path that connection `index` asks for. Rooms lie under the URL's path, or under
     /// `/broadcast` when the URL names none. Channels have all the same path.
     pub fn path(&self, index: u32) -> String {

@@ -3,8 +3,22 @@
 use super::Args;
 use super::address::{self, WS};
 use super::pattern::{Part, parts, unknown};
-use super::plan::{CONNECTION, Endpoint, Pattern, RequestExtras};
+use super::plan::{Endpoint, Pattern, Plan, RequestExtras, Target};
 use super::usage::{UsageError, refuse};
+
+/// The placeholder in a URL for the connection's number.
+pub(super) const CONNECTION: &str = "{connection}";
+
+impl Plan {
+    /// Whether connections ask with requests of their own.
+    pub(crate) fn is_personal(&self) -> bool {
+        let path = match &self.target {
+            Target::Embedded { .. } => false,
+            Target::Url(endpoint) => endpoint.path.contains(CONNECTION),
+        };
+        path || self.request.headers.iter().any(|(_, value)| value.is_personal())
+    }
+}
 
 /// A URL by RFC 6455 3.
 pub(super) fn endpoint(text: &str) -> Result<Endpoint, UsageError> {

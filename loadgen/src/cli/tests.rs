@@ -146,6 +146,15 @@ fn a_url_for_each_connection() {
 }
 
 #[test]
+fn words_of_ones_own() {
+    let some = parse(&["--message", "{\"n\":{sequence},\"at\":{time}} {stamp}"]).unwrap();
+    assert_eq!((some.payload, some.template.unwrap().is_stamped()), (PayloadKind::Text, true));
+    assert_eq!((some.size.min, some.size.max), (13 + 1 + 13 + 12, 13 + 10 + 13 + 12));
+    assert_eq!(plan("--message x --binary").payload, PayloadKind::Binary);
+    plan("--message {stamp} --heartbeat-kind text --verify");
+}
+
+#[test]
 fn heartbeats_of_ones_own() {
     let sync = plan("--heartbeat-phase sync --heartbeat 1s").heartbeat.unwrap();
     assert_eq!((sync.phase, sync.kind), (HeartbeatPhase::Sync, HeartbeatKind::Ping));
@@ -156,7 +165,7 @@ fn heartbeats_of_ones_own() {
 }
 
 /// Command line, and what its error must say: the input, the rule, the remedy.
-const REFUSED: [(&str, &[&str]); 95] = [
+const REFUSED: [(&str, &[&str]); 105] = [
     ("-c 0", &["'0'", "at least 1"]),
     ("-c 10x", &["'10x'", "not a whole number", "100k"]),
     ("-c 1.5", &["not a whole number"]),
@@ -241,6 +250,16 @@ const REFUSED: [(&str, &[&str]); 95] = [
     ("--size 64:90%,4KiB:9%", &["add up to 99, not to 100"]),
     ("--size normal:5", &["not a distribution", "normal:MEAN:SD"]),
     ("--size exp:100:4..90 --verify", &["--size exp:100:4..90", "verified", "--size 16"]),
+    ("--message a{user}", &["--message 'a{user}'", "{user} is unknown", "{stamp}", "{{user}"]),
+    ("--message a --size 5", &["--size", "as long as their words"]),
+    ("--message a --message-file b", &["--message-file", "one template"]),
+    ("--message {stamp}{stamp}", &["{stamp} stands there twice"]),
+    ("--message {data}", &["{data} stands for a line", "--data FILE"]),
+    ("--message a --data /dev/null", &["--data /dev/null", "no line"]),
+    ("--data-order random", &["--data-order without --data"]),
+    ("--message a --mode broadcast -R 5", &["--mode broadcast", "write {stamp}"]),
+    ("--message a --mode idle", &["--message with --mode idle"]),
+    ("--message a --heartbeat-kind text", &["without {stamp}", "--heartbeat-kind ping"]),
     ("--cookie a", &["--cookie 'a'", "NAME=VALUE"]),
     ("--cookie a=b;c=d", &["semicolon", "each cookie"]),
     ("--cookie a={user}", &["{user} is unknown", "{connection}"]),

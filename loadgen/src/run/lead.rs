@@ -269,11 +269,15 @@ impl Lead<'_> {
     fn note_findings(&mut self, tally: &Tally) {
         let timed = matches!(self.plan.mode, Mode::Broadcast(_));
         let stamp = payload::stamp_bytes(self.plan.payload, timed);
-        if self.plan.mode == Mode::Echo && self.plan.shortest() < stamp {
-            self.notes.push(format!(
-                "messages under {stamp} bytes carry no number: replies are paired first in, first \
-                 out"
-            ));
+        let opaque = match &self.plan.template {
+            Some(template) if template.is_stamped() => None,
+            Some(_) => Some("messages without {stamp}".to_owned()),
+            None if self.plan.shortest() < stamp => Some(format!("messages under {stamp} bytes")),
+            None => None,
+        };
+        if let Some(opaque) = opaque.filter(|_| self.plan.mode == Mode::Echo) {
+            self.notes
+                .push(format!("{opaque} carry no number: replies are paired first in, first out"));
         }
         if tally.established < tally.requested {
             self.notes.push(format!(

@@ -7,6 +7,7 @@ use super::task::Task;
 use crate::cli::plan::{self, Mode, Plan};
 use crate::heard::{Delivery, Heard, Spans};
 use crate::measure::{BroadcastTally, Kind as Latency};
+use crate::payload::Stamp;
 use crate::schedule::Nanos;
 
 /// Rooms of a plan; 1 when it has none.
@@ -146,7 +147,8 @@ impl Workload {
     pub(super) fn delivered(&mut self, local: u32, kind: Kind, payload: &[u8], now: Nanos) {
         let connection = self.task.global(self.shard, local);
         let Some(rooms) = &mut self.rooms else { return };
-        let stamp = self.payloads.read(payload).filter(|s| rooms.belongs(s.connection, connection));
+        let belongs = |stamp: &Stamp| rooms.belongs(stamp.connection, connection);
+        let stamp = self.payloads.read(payload, belongs);
         let Some(stamp) = stamp else {
             self.tally.strays += 1;
             return;

@@ -147,7 +147,10 @@ impl Workload {
         }
         let stretches = Stretches::new(&task.phases);
         let sizes: Vec<_> = task.phases.iter().map(|phase| &phase.size).collect();
-        let payloads = Payloads::new(plan.payload, &sizes, plan.seed, broadcast);
+        let mut payloads = Payloads::new(plan.payload, &sizes, plan.seed, broadcast);
+        if let Some(template) = &plan.template {
+            payloads = payloads.saying(template, task.epoch_ms);
+        }
         let rooms = Rooms::new(&task, shard);
         let dialect = Dialect::new(&task);
         let personal = plan.is_personal();

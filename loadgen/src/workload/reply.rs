@@ -68,10 +68,8 @@ impl Workload {
         let connection = self.task.global(self.shard, local);
         let link = &mut self.links[local as usize];
         let answer = if self.payloads.stamped() {
-            match self.payloads.read(payload) {
-                Some(stamp) if stamp.connection == connection => {
-                    link.messages.answer(&mut self.arena, stamp.sequence, link.current)
-                }
+            match self.payloads.read(payload, |stamp| stamp.connection == connection) {
+                Some(stamp) => link.messages.answer(&mut self.arena, stamp.sequence, link.current),
                 _ => Answer::Unknown,
             }
         } else {
@@ -86,7 +84,8 @@ impl Workload {
                     self.record_lag(&entry);
                 }
                 self.time_reply(local, &entry, stretch, counted, now);
-                let stamp = Stamp { connection, sequence: entry.sequence, time: 0 };
+                let time = self.payloads.time(entry.intended);
+                let stamp = Stamp { connection, sequence: entry.sequence, time };
                 let intact = kind == self.manner.kind
                     && (!self.manner.verify || self.payloads.intact(stretch, stamp, payload));
                 self.tally.corrupt += u64::from(!intact && counted);

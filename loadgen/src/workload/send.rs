@@ -202,7 +202,7 @@ impl Workload {
     /// Writes a message's payload into the scratch buffer, as its phase has it.
     #[inline]
     fn compose(&mut self, local: u32, stretch: usize, sequence: u32, intended: Nanos) {
-        let time = if self.rooms.is_some() { intended } else { 0 };
+        let time = self.payloads.time(intended);
         let connection = self.task.global(self.shard, local);
         let stamp = Stamp { connection, sequence, time };
         self.payloads.write(stretch, stamp, &mut self.scratch);

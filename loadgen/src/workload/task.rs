@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::storm::Settled;
 use crate::cli::plan::{Mode, PhasePlan, Plan};
@@ -18,6 +18,8 @@ pub(crate) struct Task {
     pub(crate) shards: usize,
     /// Nanoseconds count from here. Before anything is sent, so no time is 0.
     pub(crate) epoch: Instant,
+    /// The same by the calendar, in milliseconds since 1970.
+    pub(crate) epoch_ms: u64,
     /// One for each shard.
     pub(crate) board: Box<[Notice]>,
     /// One for each storm of the plan.
@@ -30,7 +32,17 @@ impl Task {
         let epoch = Instant::now().checked_sub(Duration::from_millis(1));
         let settled = plan.life.storms.iter().map(|_| AtomicU64::new(0)).collect();
         let phases = plan.all_phases().into_owned().into();
-        Self { plan, phases, shards, epoch: epoch.unwrap_or_else(Instant::now), board, settled }
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let epoch_ms = since.as_millis() as u64;
+        Self {
+            plan,
+            phases,
+            shards,
+            epoch_ms,
+            epoch: epoch.unwrap_or_else(Instant::now),
+            board,
+            settled,
+        }
     }
 
     /// An instant in nanoseconds since the epoch.

@@ -9,6 +9,7 @@ mod phases;
 mod raw;
 mod rooms;
 mod server;
+mod words;
 
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};

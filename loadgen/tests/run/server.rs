@@ -45,6 +45,8 @@ pub(crate) enum Manner {
     Deaf,
     /// Answers this many messages a second, one after the other, and each so much later.
     Cap(u32, Duration),
+    /// Sends everything back as a part of something longer.
+    Wrap,
     /// Answers the first of these texts with the second, and sends everything else back.
     Reply(&'static str, &'static str),
 }
@@ -158,6 +160,11 @@ impl App for Echo {
             Manner::Swallow if tenth => return,
             Manner::Swap if tenth => {
                 self.kept = Some((peer.id, message.payload().to_vec()));
+                return;
+            }
+            Manner::Wrap => {
+                let whole = [b"{\"answer\":", message.payload(), b"}"].concat();
+                peer.tx.send(message.kind(), &whole);
                 return;
             }
             Manner::Reply(body, reply) if message.payload() == body.as_bytes() => {
