@@ -9,6 +9,7 @@ mod life;
 mod outcome;
 mod phase;
 mod seconds;
+mod slow;
 mod tally;
 
 pub(crate) use counts::Counts;
@@ -19,6 +20,7 @@ pub use phase::{PhaseCounts, PhaseResult};
 pub(crate) use seconds::Seconds;
 pub use seconds::{Steadiness, Timeline};
 use serde::{Deserialize, Serialize};
+pub use slow::SlowTally;
 pub use tally::{BroadcastTally, Tally};
 
 /// Longest latency that is told apart, in nanoseconds: 100 s. Longer ones count as this long.

@@ -23,8 +23,12 @@ use crate::conn::ConnectFault;
 /// Reads of a trickle in a second, so that it comes evenly.
 const SIPS: u64 = 10;
 
-/// Bytes that the kernel keeps for a reader at a trickle: about the least it grants.
-const NARROW: usize = 4096;
+/// Bytes that the kernel keeps for a reader at a trickle: about the window that it offers at first.
+/// With less than half of that a sender waits for its timer each time (RFC 9293 3.8.6.2.1), however
+/// fast the reader becomes.
+const NARROW: usize = 64 << 10;
+/// And once it reads as fast as they come.
+const WIDE: usize = 1 << 20;
 
 /// How a stream is awkward.
 #[derive(Clone, Debug, Default)]
@@ -75,6 +79,8 @@ struct Shaping {
     shape: Shape,
     write: Pause,
     read: Pause,
+    /// The kernel keeps few bytes for it.
+    narrow: bool,
 }
 
 /// Until when one direction of a stream waits.
@@ -191,6 +197,9 @@ impl<N: Net> Net for Shaped<N> {
         if rate > 0 && Self::paused(&mut self.waits, &mut shaping.read, shaping.id, false, now) {
             return Received::Blocked;
         }
+        if rate == 0 && std::mem::take(&mut shaping.narrow) {
+            self.net.narrow(&mut stream.under, WIDE);
+        }
         let direct_most = direct.len().min(most);
         let shared_most = shared.len().min(most - direct_most);
         let (direct, shared) = (&mut direct[..direct_most], &mut shared[..shared_most]);
@@ -244,11 +253,12 @@ impl<N: Net> Net for Shaped<N> {
     }
 
     fn shape(&mut self, stream: &mut Self::Stream, id: ConnId, shape: &Shape) {
-        if shape.trickle.is_some() {
+        let narrow = shape.trickle.is_some();
+        if narrow {
             self.net.narrow(&mut stream.under, NARROW);
         }
         let (write, read) = (Pause::default(), Pause::default());
-        stream.shaping = Some(Box::new(Shaping { id, shape: shape.clone(), write, read }));
+        stream.shaping = Some(Box::new(Shaping { id, shape: shape.clone(), write, read, narrow }));
     }
 }
 

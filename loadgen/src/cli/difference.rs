@@ -77,7 +77,7 @@ mod tests {
             "",
             "ws://[::1]:9001/echo?x=1 -c 7 -t 2 -R 10 --arrival poisson --seed 18446744073709551",
             "--churn 5 --reconnect backoff:1s..9s --storm 50%@5s --storm 1%@6s:fin --ramp 7 \
-             --dribble 8@2ms",
+             --dribble 8@2ms --slow-consumers 2%:1kB/s",
             "--mode broadcast --rooms 2 --publishers 3 --subscribers 4 --rate 5 --no-pin",
             "-R 10 --ramp-to 50 --size exp:100 --heartbeat-phase sync",
             "-R 10 --fragment-matrix fragments=1,2 -d 1s",

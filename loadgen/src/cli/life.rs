@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::plan::{Dribble, Farewell, Life, Mode, Pace, Retry, Storm};
+use super::plan::{Dribble, Farewell, Life, Mode, Pace, Retry, Slow, Storm};
 use super::quantity::{self, OrOff};
 use super::usage::{UsageError, refuse};
 use crate::human::decimal;
@@ -27,6 +27,34 @@ pub struct LifeArgs {
     #[arg(long, value_name = "[BYTES][@GAP]", num_args = 0..=1, default_missing_value = "16@1ms",
         value_parser = dribble)]
     pub dribble: Option<Dribble>,
+    /// Let a share of the connections read at most so many bytes a second, such as 1%:1kB/s; their
+    /// figures stand apart
+    #[arg(long, value_name = "SHARE:BYTES/s", value_parser = slow)]
+    pub slow_consumers: Option<Slow>,
+}
+
+/// A share and a rate of bytes.
+fn slow(text: &str) -> Result<Slow, String> {
+    let Some((share, rate)) = text.split_once(':') else {
+        return Err("write SHARE:BYTES/s, such as 1%:1kB/s".to_owned());
+    };
+    let units = [
+        ("MB/s", 1e6),
+        ("kB/s", 1e3),
+        ("MiB/s", f64::from(1 << 20)),
+        ("KiB/s", f64::from(1 << 10)),
+        ("B/s", 1.0),
+    ];
+    let strip = |(unit, scale): (&str, f64)| Some((rate.strip_suffix(unit)?, scale));
+    let bytes = units.into_iter().find_map(strip).and_then(|(digits, scale)| {
+        quantity::plain(digits).map(|value| value * scale).filter(|bytes| *bytes >= 1.0)
+    });
+    let Some(bytes) = bytes.filter(|bytes| *bytes <= 1e12) else {
+        return Err(format!(
+            "'{rate}' is no rate of bytes: write B/s, kB/s or MB/s, such as 1kB/s"
+        ));
+    };
+    Ok(Slow { share: quantity::part(share)?, per_second: bytes as u64 })
 }
 
 /// Bytes, a gap, or one of them; what is missing is as by default.
@@ -105,20 +133,53 @@ pub(super) fn life(args: &LifeArgs, around: &Around) -> Result<Life, UsageError>
     let mut storms = args.storm.clone();
     storms.sort_by_key(|storm| storm.at);
     let dribble = args.dribble.map(|dribble| check_dribble(dribble, around)).transpose()?;
-    let life = Life { churn: args.churn, reconnect: args.reconnect.0, storms, dribble };
-    let free = may_leave(around);
+    let slow = args.slow_consumers.map(|slow| check_slow(slow, around)).transpose()?;
+    let life = Life { churn: args.churn, reconnect: args.reconnect.0, storms, dribble, slow };
+    let free = may_leave(around) - life.slow.map_or(0, |slow| slow.of(may_leave(around)));
     if life.leaves() && free == 0 {
         let flag = if life.churn.is_some() { "--churn" } else { "--storm" };
         return refuse(
             format!("{flag} with {} connections", around.connections),
-            "publishers stay, and nobody else is there to leave",
-            "add --subscribers or drop it",
+            "publishers and slow consumers stay, and nobody else is there to leave",
+            "add connections (--subscribers) or drop it",
         );
     }
     for (at, storm) in life.storms.iter().enumerate() {
         check_storm(storm, &life.storms[..at], free, around.duration)?;
     }
     Ok(life)
+}
+
+fn check_slow(slow: Slow, around: &Around) -> Result<Slow, UsageError> {
+    /// Bytes of an answer to an upgrade request, with some further fields.
+    const ANSWER: f64 = 512.0;
+    let (all, few) = (may_leave(around), slow.of(may_leave(around)));
+    let input = format!("--slow-consumers {}%:{}B/s", slow.share * 100.0, slow.per_second);
+    if around.mode == Mode::Idle {
+        return refuse(
+            input,
+            "idle connections have nothing to read",
+            "use --mode echo or broadcast",
+        );
+    }
+    if few == 0 {
+        return refuse(
+            input,
+            format!("of {all} connections that may be slow that share is none"),
+            "raise the share or the connections",
+        );
+    }
+    if few == around.connections {
+        return refuse(input, "nobody would be left to measure", "lower the share");
+    }
+    if ANSWER / slow.per_second as f64 > around.timeout.as_secs_f64() {
+        return refuse(
+            input,
+            "the answer to the upgrade request would not be read within --timeout",
+            "raise the rate or --timeout",
+        );
+    }
+    Ok(slow)
 }
 
 fn check_dribble(dribble: Dribble, around: &Around) -> Result<Dribble, UsageError> {
@@ -298,6 +359,14 @@ mod tests {
     fn what_makes_no_sense_is_refused() {
         for (line, parts) in [
             ("--churn 0", &["'0'", "above 0"][..]),
+            ("--slow-consumers 1%", &["'1%'", "write SHARE:BYTES/s"]),
+            ("--slow-consumers 1%:5", &["'5' is no rate of bytes", "1kB/s"]),
+            ("--slow-consumers 1%:0.5B/s", &["no rate of bytes"]),
+            ("--slow-consumers 0%:1kB/s", &["above 0%"]),
+            ("-c 10 --slow-consumers 1%:1kB/s", &["of 10 connections", "raise the share"]),
+            ("--slow-consumers 100%:1kB/s", &["nobody would be left", "lower the share"]),
+            ("--slow-consumers 5%:1B/s", &["within --timeout", "raise the rate"]),
+            ("--slow-consumers 5%:1kB/s --mode idle", &["nothing to read", "broadcast"]),
             ("--dribble 1@1s", &["--dribble 1@1s", "request alone", "of 30s", "shorter gap"]),
             (
                 "-c 10 -R 100 --dribble 1@1ms",
@@ -308,11 +377,11 @@ mod tests {
             ("--storm 5%@1s --storm 7%@1s:fin", &["--storm 7%@1s:fin", "another storm", "add"]),
             (
                 "--mode broadcast -R 1 --publishers 3 --subscribers 0 --churn 1",
-                &["--churn with 3 connections", "publishers stay", "add --subscribers"],
+                &["--churn with 3 connections", "publishers and slow", "--subscribers"],
             ),
             (
                 "--mode broadcast -R 1 --publishers 3 --subscribers 0 --storm 9%@1s",
-                &["--storm with 3 connections", "publishers stay"],
+                &["--storm with 3 connections", "nobody else is there"],
             ),
         ] {
             let error = plan(line).unwrap_err();

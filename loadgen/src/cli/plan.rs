@@ -19,7 +19,7 @@ use super::request::CONNECTION;
 use super::sizes::Sizes;
 use crate::nanos;
 use crate::slo::Slo;
-pub use life::{Dribble, Farewell, Life, Retry, Storm};
+pub use life::{Dribble, Farewell, Life, Retry, Slow, Storm};
 
 /// Payload bytes that hold the connection's id and the message's sequence number, in binary and in
 /// text. A shorter message is opaque: its reply is paired first in, first out.

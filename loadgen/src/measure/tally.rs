@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Latency, LifeTally, PhaseCounts};
+use super::{Latency, LifeTally, PhaseCounts, SlowTally};
 
 /// Counts of one thread, or of all of them added up. Message counts are those of the measured
 /// window, by intended send time; connection counts are those of the whole run.
@@ -74,6 +74,8 @@ pub struct Tally {
     pub broadcast: Option<BroadcastTally>,
     /// Connections that left and came back.
     pub life: LifeTally,
+    /// Connections that read at a trickle; `None` if there are none.
+    pub slow: Option<SlowTally>,
 }
 
 /// Deliveries of the broadcast mode.
@@ -174,6 +176,9 @@ impl Tally {
             self.broadcast.get_or_insert_default().merge(other);
         }
         self.life.merge(&other.life);
+        if let Some(other) = &other.slow {
+            self.slow.get_or_insert_default().merge(other);
+        }
     }
 }
 

@@ -38,6 +38,7 @@ struct Document<'a> {
     connections: Connections<'a>,
     /// In the order of their times.
     storms: Vec<life::Storm<'a>>,
+    slow_consumers: Option<life::Slow<'a>>,
     messages: Messages,
     integrity: Integrity,
     pings: Pings,
@@ -274,6 +275,7 @@ fn document(finished: Finished<'_>) -> Document<'_> {
         seed: plan.seed,
         connections: connections(tally),
         storms: life::storms(&plan.life.storms, &tally.life.storms),
+        slow_consumers: tally.slow.as_ref().map(life::slow),
         messages: messages(outcome),
         integrity: integrity(tally),
         pings: pings(tally),

@@ -1,9 +1,9 @@
 //! What became of connections, for people: churn, reconnects, storms.
 
 use super::Style;
-use crate::cli::plan::{Plan, Storm};
-use crate::human::{counted, grouped, time};
-use crate::measure::{Latency, LifeTally, Outcome, StormTally};
+use crate::cli::plan::{Plan, Slow, Storm};
+use crate::human::{bytes, counted, grouped, time};
+use crate::measure::{Latency, LifeTally, Outcome, SlowTally, StormTally};
 
 /// Lines of the report, each with its name.
 pub(super) fn lines(plan: &Plan, outcome: &Outcome, style: Style) -> Vec<(&'static str, String)> {
@@ -27,6 +27,9 @@ pub(super) fn lines(plan: &Plan, outcome: &Outcome, style: Style) -> Vec<(&'stat
         lines.push(("storm", storm_text(storm, tally, style)));
         lines.extend(survivors(tally).map(|text| ("", text)));
     }
+    if let (Some(slow), Some(tally)) = (plan.life.slow, &outcome.tally.slow) {
+        lines.push(("slow", slow_text(slow, tally, style)));
+    }
     if life.still_away > 0 {
         let text = format!("{} at the end", counted(life.still_away, "connection"));
         lines.push(("still away", style.bad(&text)));
@@ -45,6 +48,19 @@ pub(super) fn lines(plan: &Plan, outcome: &Outcome, style: Style) -> Vec<(&'stat
 /// Failed attempts by cause, the storms' among them.
 pub(super) fn failures(life: &LifeTally) -> impl Iterator<Item = (&String, &u64)> {
     life.errors.iter().chain(life.storms.iter().flat_map(|storm| &storm.errors))
+}
+
+fn slow_text(slow: Slow, tally: &SlowTally, style: Style) -> String {
+    let closed = format!("{} closed by the server", grouped(tally.closed_early));
+    let closed = if tally.closed_early > 0 { style.doubtful(&closed) } else { closed };
+    let times = spread(&tally.answers).map_or_else(String::new, |times| format!(" ({times})"));
+    format!(
+        "{} at {} a second each: {} read, {} messages{times}, {closed}; in no other line",
+        counted(tally.connections, "connection"),
+        bytes(slow.per_second as f64),
+        bytes(tally.bytes_read as f64),
+        grouped(tally.received)
+    )
 }
 
 fn reconnects(plan: &Plan, life: &LifeTally) -> String {

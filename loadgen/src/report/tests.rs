@@ -15,7 +15,7 @@ use super::*;
 use crate::cost::{GeneratorHealth, KernelGrowth, Sample, ServerCost, Setup, ThreadUse};
 use crate::judge::judge;
 use crate::measure::{
-    BroadcastTally, Kind, Latencies, Phase, Phases, Recorder, StormTally, Timeline,
+    BroadcastTally, Kind, Latencies, Phase, Phases, Recorder, SlowTally, StormTally, Timeline,
 };
 
 fn plan(args: &[&str]) -> Plan {
@@ -157,7 +157,7 @@ const ADDED: &str = "messages.due messages.unsent messages.carried messages.held
     server.connect_cpu_seconds generator.connect_cpu_seconds generator.rss_bytes_idle
     generator.rss_bytes_connected generator.bytes_per_connection
     connections.churned connections.churn_missed connections.reconnects
-    connections.reconnect_errors connections.time_to_reconnect connections.still_away storms
+    connections.reconnect_errors connections.time_to_reconnect connections.still_away storms slow_consumers
     messages.skipped messages.abandoned
     server.kernel_growth.slab_bytes server.kernel_growth.socket_slab_bytes
     server.kernel_bytes_per_connection server.metrics server.samples
@@ -178,6 +178,7 @@ fn every_name_of_the_schema_is_there() {
 fn who_left_and_came_back() {
     let args = ["--rate", "2000", "--churn", "5/s", "--reconnect", "fixed:4s", "-d", "30s"];
     let args = [&args[..], &["--storm", "50%@10s", "--storm", "10%@20s:fin"]].concat();
+    let args = [&args[..], &["--slow-consumers", "1%:1kB/s"]].concat();
     let mut outcome = echo();
     let life = &mut outcome.tally.life;
     (life.churned, life.reconnected, life.skipped, life.abandoned) = (150, 2, 1_500, 7);
@@ -191,6 +192,9 @@ fn who_left_and_came_back() {
     storm.before.record(1_000_000);
     storm.during.record(9_000_000);
     life.error(Some(0), "server answered 503");
+    let errors = [("the server closed with code 1008".to_owned(), 2)].into();
+    outcome.tally.slow =
+        Some(SlowTally { connections: 9, closed_early: 2, errors, ..SlowTally::default() });
     let document = document(&args, &outcome);
     let connections = &document["connections"];
     assert_eq!((&connections["churned"], &connections["reconnects"]), (&150.into(), &2.into()));
@@ -203,6 +207,7 @@ fn who_left_and_came_back() {
     assert_eq!(first["errors"]["server answered 503"], 1);
     assert_eq!(first["survivors"]["during"]["count"], 1);
     assert!(second["time_to_99"].is_null() && second["begun"] == false);
+    assert_eq!(document["slow_consumers"]["closed_early"], 2);
     let plan = plan(&args);
     let judgement = judge(&plan, &outcome);
     let finished = Finished { plan: &plan, outcome: &outcome, judgement: &judgement, held: &[] };
@@ -212,6 +217,8 @@ fn who_left_and_came_back() {
         "2 back after an end that was not asked for by fixed:4s, away p50 4.00s, p99 4.00s",
         "50%@10s:reset: 200 dropped, 200 back: 99 % after 1.98s, all after 2.00s; handshake p50",
         "answers to who stayed: p50 9.00ms, p99 9.00ms until all were back, p50 1.00ms, p99 1.00ms",
+        "9 connections at 1000 B a second each: 0 B read, 0 messages, 2 closed by the server",
+        "2 x slow consumers: the server closed with code 1008",
         "10%@20s:fin: the run ended before it",
         "1,500 not sent and not due",
         "1 x coming back: server answered 503",

@@ -331,6 +331,8 @@ fn errors(outcome: &Outcome, page: &mut Page) {
         errors.sort_by_key(|(_, _, count)| std::cmp::Reverse(**count));
         causes.extend(errors);
     }
+    let slow = outcome.tally.slow.iter().flat_map(|slow| &slow.errors);
+    causes.extend(slow.map(|(why, n)| ("slow consumers: ", why, n)));
     causes.extend(life::failures(&outcome.tally.life).map(|(why, n)| ("coming back: ", why, n)));
     if !causes.is_empty() {
         page.blank();

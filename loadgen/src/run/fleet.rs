@@ -47,7 +47,7 @@ impl Fleet {
             move |shard| Workload::new(Arc::clone(&task), shard, Arc::clone(&cells))
         };
         let thread = |error: std::io::Error| RunError::Thread(reason(&error));
-        let group = if task.plan.life.dribble.is_some() {
+        let group = if task.plan.life.is_shaped() {
             let seed = task.plan.seed;
             Group::spawn_over(&spec, &launch, make, move |sockets| Shaped::new(sockets, seed))
         } else {

@@ -31,7 +31,7 @@ pub(crate) struct Rooms {
     counts: RoomCounts,
 }
 
-/// Instead of a count: the connection has left on purpose, and counts no more.
+/// Instead of a count: the connection has left on purpose, or is slow on purpose, and counts not.
 const EXCUSED: u64 = u64::MAX;
 
 /// What the shards' parts add up to.
@@ -59,7 +59,13 @@ impl Rooms {
             spans: Spans::new(plan.publishers, task.plan.messages()),
         };
         let heard = vec![Heard::default(); rows * width as usize];
-        let counted = if task.plan.life.leaves() { vec![0; rows] } else { Vec::new() };
+        let slow = task.plan.life.slow.is_some();
+        let mut counted = if slow || task.plan.life.leaves() { vec![0; rows] } else { Vec::new() };
+        for (local, counted) in (0..).zip(&mut counted) {
+            if task.is_slow(task.global(shard, local)) {
+                *counted = EXCUSED;
+            }
+        }
         Some(Self { plan, width, heard, counted, counts })
     }
 
@@ -83,14 +89,15 @@ impl Rooms {
         }
     }
 
-    /// A measured delivery to a member.
-    fn received(&mut self, local: u32) {
+    /// A measured delivery to a member; false if it is one that counts not.
+    fn received(&mut self, local: u32) -> bool {
         match self.counted.get_mut(local as usize) {
-            Some(&mut EXCUSED) => return,
+            Some(&mut EXCUSED) => return false,
             Some(counted) => *counted += 1,
             None => {}
         }
         self.counts.tally.received += 1;
+        true
     }
 
     /// A measured message of this publisher was handed over.
@@ -167,8 +174,9 @@ impl Workload {
             self.tally.reordered += 1;
         }
         if measured {
-            rooms.received(local);
-            rooms.counts.spans.see(stamp.connection, stamp.sequence, now);
+            if rooms.received(local) {
+                rooms.counts.spans.see(stamp.connection, stamp.sequence, now);
+            }
             self.tally.received += 1;
             self.count(stamp.time, |part| part.received += 1);
         }

@@ -123,7 +123,8 @@ impl Workload {
 
     #[inline(never)]
     fn see_storm(&mut self, local: u32, took: Nanos) {
-        if let Some(life) = &mut self.life {
+        let slow = self.is_slow(local);
+        if let Some(life) = self.life.as_mut().filter(|_| !slow) {
             let dropped = life.dropped(local);
             life.storms.answered(dropped, took);
         }

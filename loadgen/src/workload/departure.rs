@@ -130,8 +130,10 @@ impl Workload {
 
     /// An established connection ended, and not by the generator's doing. Whether it comes back.
     pub(super) fn lost(&mut self, local: u32, now: Nanos) -> bool {
+        // Of a slow consumer it is told that the server let it go.
+        let stays_away = self.step > Step::Running || self.is_slow(local);
         let Some(life) = &mut self.life else { return false };
-        if self.step > Step::Running {
+        if stays_away {
             return false;
         }
         // One that was about to leave by its turn comes back by that too.

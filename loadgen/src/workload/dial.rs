@@ -127,7 +127,9 @@ impl Workload {
         match peers.connect(dial, Local(local)) {
             Ok(id) => {
                 self.links[local as usize].id = Some(id);
-                if let Some(shape) = &self.manner.shape {
+                let slow = self.slow.as_ref().filter(|_| self.is_slow(local));
+                let shape = slow.map(|slow| &slow.shape).or(self.manner.shape.as_ref());
+                if let Some(shape) = shape {
                     peers.shape(id, shape);
                 }
             }
@@ -180,7 +182,11 @@ impl Workload {
             self.came_back(local, handshake, now);
             return true;
         }
+        let aside = self.step_aside(local);
         self.recorder.record(Kind::Handshake, Phase::Warmup, handshake);
+        // Of all there are, and besides of the slow ones.
+        self.tally.established += u64::from(aside);
+        self.step_back(aside);
         self.tally.established += 1;
         self.cell().connected.add(1);
         self.notice().established.store(self.tally.established as u32, Relaxed);
@@ -211,7 +217,8 @@ impl Workload {
         self.members = (0..self.links.len() as u32).filter(there).collect();
         if let Some(rooms) = &mut self.rooms {
             let globals = self.members.iter().map(|&local| self.task.global(self.shard, local));
-            globals.for_each(|connection| rooms.joined(connection));
+            let hears = |connection: &u32| !self.task.is_slow(*connection);
+            globals.filter(hears).for_each(|connection| rooms.joined(connection));
         }
         let sends = |local: &&u32| self.task.sends(self.task.global(self.shard, **local));
         let senders = self.members.iter().filter(sends).count() as u32;
@@ -261,6 +268,13 @@ impl Workload {
 
     /// A connection is gone, whatever it was doing.
     pub(super) fn ended(&mut self, local: u32, end: &End, now: Nanos) {
+        let opening = self.links[local as usize].status == Status::Opening;
+        let aside = !opening && self.step_aside(local);
+        self.end(local, end, now);
+        self.step_back(aside);
+    }
+
+    fn end(&mut self, local: u32, end: &End, now: Nanos) {
         match self.links[local as usize].status {
             Status::Opening => {
                 let entry = self.arena.get(self.links[local as usize].current);
@@ -274,7 +288,10 @@ impl Workload {
                 return self.never_opened(local, &text);
             }
             // Nothing is measured any more: whoever ends it now ends it in due time.
-            Status::Open | Status::Leaving if self.step >= Step::Closing => {
+            // But a slow consumer may hear only now what the server said long ago.
+            Status::Open | Status::Leaving
+                if self.step >= Step::Closing && !self.heard_at_last(local, end) =>
+            {
                 self.tally.close_error(&closing_cause(end, false));
             }
             Status::Open | Status::Leaving => {
@@ -314,21 +331,41 @@ impl Workload {
             self.settle(now);
         }
         self.end_life(peers);
+        self.let_read(now);
         self.reach(Step::Closing);
         self.check_closed();
     }
 
     /// At once while places are free and connections are left.
     pub(super) fn next_close(&self) -> Nanos {
-        let more = self.closing < closes_of(self.task.shards) && self.close_next < self.links.len();
-        if more { 0 } else { Nanos::MAX }
+        if self.closing >= closes_of(self.task.shards) {
+            Nanos::MAX
+        } else if self.close_next < self.links.len() {
+            0
+        } else {
+            self.slow.as_ref().map_or(Nanos::MAX, |slow| slow.next_close())
+        }
+    }
+
+    /// The next connection to close, if it is there.
+    fn next_to_close(&mut self, now: Nanos) -> Option<usize> {
+        while self.close_next < self.links.len() {
+            let local = self.close_next;
+            self.close_next += 1;
+            if !self.is_slow(local as u32) {
+                return Some(local);
+            }
+            self.slow.as_mut()?.last.push(local as u32);
+        }
+        self.slow.as_mut()?.take_last(now)
     }
 
     /// Close frames up to the number that may be in flight.
-    pub(super) fn close_some<N: Net>(&mut self, peers: &mut Peers<'_, N, Local>) {
-        while self.closing < closes_of(self.task.shards) && self.close_next < self.links.len() {
-            let link = &mut self.links[self.close_next];
-            self.close_next += 1;
+    pub(super) fn close_some<N: Net>(&mut self, peers: &mut Peers<'_, N, Local>, now: Nanos) {
+        while self.closing < closes_of(self.task.shards)
+            && let Some(local) = self.next_to_close(now)
+        {
+            let link = &mut self.links[local];
             let (true, Some(id)) = (link.is_open(), link.id) else { continue };
             let Some(mut peer) = peers.get(id) else { continue };
             let begun = self.task.nanos(Instant::now());
@@ -341,7 +378,8 @@ impl Workload {
     }
 
     fn check_closed(&mut self) {
-        let all_asked = self.close_next == self.links.len();
+        let all_asked = self.close_next == self.links.len()
+            && self.slow.as_ref().is_none_or(|slow| slow.last.is_empty());
         if self.step == Step::Closing && all_asked && self.closing == 0 {
             self.reach(Step::Closed);
         }

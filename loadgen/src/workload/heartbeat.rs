@@ -77,6 +77,18 @@ impl Workload {
         intended: Nanos,
         now: Nanos,
     ) {
+        let aside = self.step_aside(local);
+        self.beat(peers, local, intended, now);
+        self.step_back(aside);
+    }
+
+    fn beat<N: Net>(
+        &mut self,
+        peers: &mut Peers<'_, N, Local>,
+        local: u32,
+        intended: Nanos,
+        now: Nanos,
+    ) {
         let measured = self.measured(intended);
         if self.is_excused(local) {
             self.tally.life.skipped += u64::from(measured && self.manner.beats_only);

@@ -18,6 +18,7 @@ mod phases;
 mod reply;
 mod retry;
 mod send;
+mod slow;
 mod storm;
 mod task;
 
@@ -46,6 +47,7 @@ use life::Life;
 use link::Link;
 pub(crate) use link::Local;
 use phases::Stretches;
+use slow::Slow;
 use task::Leaving;
 #[cfg(test)]
 pub(crate) use task::tests;
@@ -101,6 +103,8 @@ pub(crate) struct Workload {
     dialect: Option<Dialect>,
     /// Who leaves and comes back; `None` if nobody does.
     life: Option<Box<Life>>,
+    /// Who reads at a trickle; `None` if nobody does.
+    slow: Option<Box<Slow>>,
     live: Arc<[LiveCell]>,
     recorder: Recorder,
     seconds: Seconds,
@@ -155,6 +159,7 @@ impl Workload {
         let dialect = Dialect::new(&task);
         let personal = plan.is_personal();
         let comings = Life::new(&task, shard);
+        let slow = Slow::new(&task, shard, manner.shape.as_ref());
         let leaving = Leaving::new(Arc::clone(&task), shard);
         Self {
             task,
@@ -182,6 +187,7 @@ impl Workload {
             rooms,
             dialect,
             life: comings,
+            slow,
             live,
             recorder: Recorder::new(),
             seconds: Seconds::default(),
@@ -253,14 +259,18 @@ impl App for Workload {
         message: &mut Message<'_>,
     ) {
         let now = self.task.nanos(cx.now());
+        let aside = self.step_aside(peer.state.0);
         self.received(peer.state.0, &mut peer.tx, message.kind(), message.payload(), now);
+        self.step_back(aside);
         self.leave_when_answered(peer.state.0, &mut peer.tx);
     }
 
     fn control(&mut self, cx: &mut Cx<'_, Mail>, peer: &mut Peer<'_, Local>, control: Control<'_>) {
         if let Control::Pong(data) = control {
             let now = self.task.nanos(cx.now());
+            let aside = self.step_aside(peer.state.0);
             self.pong(peer.state.0, data, now);
+            self.step_back(aside);
             self.leave_when_answered(peer.state.0, &mut peer.tx);
         }
     }
@@ -268,7 +278,9 @@ impl App for Workload {
     #[inline]
     fn flushed(&mut self, state: &mut Local, at: Instant) {
         let at = self.task.nanos(at);
+        let aside = self.step_aside(state.0);
         self.stamp(state.0, at);
+        self.step_back(aside);
     }
 
     fn closed(&mut self, cx: &mut Cx<'_, Mail>, id: ConnId, state: Local, end: End) {
@@ -308,6 +320,9 @@ impl App for Workload {
             self.tally.life.still_away = life.away();
             life.storms.finish(&mut self.tally.life.storms);
         }
+        if let Some(slow) = self.slow.take() {
+            self.tally.slow = Some(slow.finish());
+        }
         let Self { recorder, seconds, tally, rooms, .. } = self;
         Harvest { recorder, seconds, tally, rooms: rooms.map(Rooms::counts) }
     }
@@ -332,7 +347,7 @@ impl Workload {
                 }
                 self.send_due(peers, now);
             }
-            Step::Closing => self.close_some(peers),
+            Step::Closing => self.close_some(peers, now),
             Step::Waiting | Step::Drained | Step::Closed => {}
         }
     }

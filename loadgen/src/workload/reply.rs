@@ -219,6 +219,7 @@ impl Workload {
         let in_flight = self.stretches.now().in_flight;
         let middle = self.stretches.now().from.max(self.times.from).midpoint(self.times.to);
         for local in 0..self.links.len() as u32 {
+            let aside = self.step_aside(local);
             if self.links[local as usize].is_open() {
                 let (owed, youngest) = self.forget(local, now);
                 let frozen = (1..=owed).contains(&in_flight) && youngest <= middle;
@@ -227,6 +228,7 @@ impl Workload {
                 // Who was lost and is not back yet.
                 self.forget(local, now);
             }
+            self.step_back(aside);
         }
         self.fragments.clear();
         self.waiting_beats.clear();
@@ -245,6 +247,7 @@ impl Workload {
                 break;
             };
             let measured = self.measured(due.intended);
+            let aside = self.step_aside(due.local);
             if measured && self.is_excused(due.local) {
                 self.tally.life.skipped += 1;
             } else if measured {
@@ -254,6 +257,7 @@ impl Workload {
                     self.unanswered(due.intended, now);
                 }
             }
+            self.step_back(aside);
         }
         self.give_up_beats(now);
         let next = self.schedule.next();
@@ -262,8 +266,10 @@ impl Workload {
 
     fn give_up_beats(&mut self, now: Nanos) {
         while let Some(due) = self.beats.take(now, self.sends_end()) {
+            let aside = self.step_aside(due.local);
             self.count_due_beat(due.intended);
             self.beat_unsent(due.intended, now);
+            self.step_back(aside);
         }
     }
 

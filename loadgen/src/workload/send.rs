@@ -64,7 +64,9 @@ impl Workload {
             let (local, wait) = if let Some(local) = self.ready.pop() {
                 (local, Wait::Server)
             } else if let Some((due, local)) = self.fragments.pop_front_if(|due| due.0 <= now) {
+                let aside = self.step_aside(local);
                 self.continue_message(peers, local, due, now);
+                self.step_back(aside);
                 continue;
             } else if self.last_waiting_beat(peers, now) {
                 continue;
@@ -73,7 +75,9 @@ impl Workload {
                 continue;
             } else if let Some(due) = self.schedule.take(now, self.sends_end()) {
                 let wait = self.links[due.local as usize].wait();
+                let aside = self.step_aside(due.local);
                 self.queue(due.local, due.intended);
+                self.step_back(aside);
                 (due.local, wait)
             } else if let Some(local) = self.begin_loop(now) {
                 (local, Wait::Nobody)
@@ -85,7 +89,9 @@ impl Workload {
             let link = &self.links[local as usize];
             let id = link.id.filter(|_| link.is_open());
             if let Some(mut peer) = id.and_then(|id| peers.get(id)) {
+                let aside = self.step_aside(local);
                 self.pump(local, &mut peer.tx, wait, now);
+                self.step_back(aside);
             }
         }
         let over = now >= self.times.until || (now >= self.times.to && self.is_answered());
@@ -131,9 +137,11 @@ impl Workload {
         // A closed loop has no schedule: who is gone owes nothing, and who was gone has begun.
         let here = self.links[local as usize].status == Status::Open;
         if here && self.begins_anew(local) {
+            let aside = self.step_aside(local);
             for _ in 0..in_flight {
                 self.queue(local, now);
             }
+            self.step_back(aside);
         }
         Some(local)
     }

@@ -70,9 +70,26 @@ impl Task {
 
     /// Whether a connection may leave on purpose: publishers of a broadcast are the load itself.
     pub(crate) fn may_leave(&self, global: u32) -> bool {
+        global >= self.publishers() && !self.is_slow(global)
+    }
+
+    /// Whether a connection reads at a trickle: as many as were asked for, evenly among those that
+    /// do not publish.
+    pub(crate) fn is_slow(&self, global: u32) -> bool {
+        let (Some(slow), Some(at)) = (self.plan.life.slow, global.checked_sub(self.publishers()))
+        else {
+            return false;
+        };
+        let all = self.plan.connections - self.publishers();
+        let up_to = |n: u32| u64::from(n) * u64::from(slow.of(all)) / u64::from(all.max(1));
+        up_to(at + 1) > up_to(at)
+    }
+
+    /// The first connections publish, in a broadcast.
+    fn publishers(&self) -> u32 {
         match self.plan.mode {
-            Mode::Broadcast(rooms) => global >= rooms.publishers,
-            Mode::Echo | Mode::Idle => true,
+            Mode::Broadcast(rooms) => rooms.publishers,
+            Mode::Echo | Mode::Idle => 0,
         }
     }
 

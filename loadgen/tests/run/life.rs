@@ -240,3 +240,39 @@ fn a_dribble_comes_in_tiny_segments() {
     // Four and a half bytes are a segment's; a server that was held up reads several at once.
     assert!(whole > 60.0 && tiny < 20.0, "{whole} and {tiny} bytes in a read");
 }
+
+/// Slow readers read what they may, and nobody else's figures show it.
+#[test]
+fn slow_consumers_stand_apart() {
+    let server = Server::start(Manner::Echo);
+    let flags = "-c 10 -R 100 -d 2s --warmup 0ms --drain 500ms --heartbeat 500ms --size 1000 \
+                 --slow-consumers 20%:1kB/s --verify";
+    let outcome = run(&server, flags);
+    let (tally, slow) = (&outcome.tally, outcome.tally.slow.as_ref().unwrap());
+    assert_eq!((tally.established, slow.connections, slow.due, slow.sent), (10, 2, 40, 40));
+    assert_eq!((tally.due, tally.verified, tally.unanswered), (160, 160, 0));
+    assert_eq!((count(&outcome, Kind::Response), tally.pings_unanswered), (160, 0));
+    assert_eq!(count(&outcome, Kind::Ping), tally.pings_sent);
+    // 2.5 s at 1 kB/s each, and what a noisy machine adds: a tenth of what was sent back.
+    assert!((2_000..14_000).contains(&slow.bytes_read), "{}", slow.bytes_read);
+    assert!(slow.received <= 12 && slow.unanswered == 40 - slow.received, "{}", slow.received);
+    assert_eq!((slow.closed_early, slow.answers.count()), (0, slow.received));
+    assert!(tally.errors.is_empty() && tally.close_errors.is_empty(), "{tally:?}");
+}
+
+/// A room's slow members are let go by the server: that is their line, and no one's loss.
+#[test]
+fn a_server_lets_slow_members_go() {
+    let outcome = super::inside(
+        "--mode broadcast --publishers 1 --subscribers 9 -R 400 -d 2s --warmup 0ms --drain 3s \
+         --size 16KiB --slow-consumers 22%:1kB/s",
+    );
+    let (tally, slow) = (&outcome.tally, outcome.tally.slow.as_ref().unwrap());
+    let ends = (slow.closed_early, tally.closed_early);
+    assert_eq!((slow.connections, ends), (2, (2, 0)), "{:?}", slow.errors);
+    let rooms = tally.broadcast.as_ref().unwrap();
+    assert_eq!((rooms.expected, rooms.received), (tally.sent * 8, tally.sent * 8));
+    assert_eq!(slow.errors.values().sum::<u64>(), 2, "{:?}", slow.errors);
+    let (heard, read) = (slow.received, slow.bytes_read);
+    assert!(heard < 10 && read < 100_000, "{heard} messages in {read} bytes");
+}

@@ -19,6 +19,8 @@ pub struct Life {
     pub storms: Vec<Storm>,
     /// How what is sent is cut; `None` leaves it to TCP.
     pub dribble: Option<Dribble>,
+    /// Connections that read at a trickle.
+    pub slow: Option<Slow>,
 }
 
 impl Life {
@@ -27,9 +29,30 @@ impl Life {
         self.churn.is_some() || !self.storms.is_empty()
     }
 
+    /// Whether connections are awkward: they send in tiny segments, or read at a trickle.
+    pub fn is_shaped(&self) -> bool {
+        self.dribble.is_some() || self.slow.is_some()
+    }
+
     /// Whether connections are opened while the run lasts.
     pub fn reopens(&self) -> bool {
         self.leaves() || self.reconnect.is_some()
+    }
+}
+
+/// A share of the connections that reads at most so fast.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Slow {
+    /// Of the connections, a broadcast's publishers left out: above 0, 1 at most.
+    pub share: f64,
+    /// Bytes a second of each of them, at least 1.
+    pub per_second: u64,
+}
+
+impl Slow {
+    /// Its share of so many connections, to the nearest one.
+    pub fn of(&self, connections: u32) -> u32 {
+        (self.share * f64::from(connections)).round() as u32
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::cli::plan;
-use crate::measure::{Latency, LifeTally, StormTally, Summary};
+use crate::measure::{Latency, LifeTally, SlowTally, StormTally, Summary};
 
 /// Connections that came back, beside those that were opened once.
 #[derive(Serialize)]
@@ -37,6 +37,36 @@ pub(super) fn returns(life: &LifeTally) -> Returns<'_> {
 /// `None` without samples.
 fn summary(latency: &Latency) -> Option<Summary> {
     Some(latency.summary()).filter(|summary| summary.count > 0)
+}
+
+/// Connections that read at a trickle; they are in no other count.
+#[derive(Serialize)]
+pub(super) struct Slow<'a> {
+    connections: u64,
+    /// Until all was measured.
+    bytes_read: u64,
+    closed_early: u64,
+    errors: &'a BTreeMap<String, u64>,
+    due: u64,
+    sent: u64,
+    received: u64,
+    unanswered: u64,
+    /// Response, or delivery.
+    answers: Option<Summary>,
+}
+
+pub(super) fn slow(tally: &SlowTally) -> Slow<'_> {
+    Slow {
+        connections: tally.connections,
+        bytes_read: tally.bytes_read,
+        closed_early: tally.closed_early,
+        errors: &tally.errors,
+        due: tally.due,
+        sent: tally.sent,
+        received: tally.received,
+        unanswered: tally.unanswered,
+        answers: summary(&tally.answers),
+    }
 }
 
 /// One storm.
