@@ -157,7 +157,8 @@ const ADDED: &str = "messages.due messages.unsent messages.carried messages.held
     server.connect_cpu_seconds generator.connect_cpu_seconds generator.rss_bytes_idle
     generator.rss_bytes_connected generator.bytes_per_connection
     connections.churned connections.churn_missed connections.reconnects
-    connections.reconnect_errors connections.time_to_reconnect connections.still_away storms slow_consumers
+    connections.reconnect_errors connections.time_to_reconnect connections.still_away storms
+    slow_consumers
     messages.skipped messages.abandoned
     server.kernel_growth.slab_bytes server.kernel_growth.socket_slab_bytes
     server.kernel_bytes_per_connection server.metrics server.samples
