@@ -158,8 +158,7 @@ impl Workload {
         let rooms = Rooms::new(&task, shard);
         let dialect = Dialect::new(&task);
         let personal = plan.is_personal();
-        let comings = Life::new(&task, shard);
-        let slow = Slow::new(&task, shard, manner.shape.as_ref());
+        let (comings, slow) = (Life::new(&task, shard), Slow::new(&task, shard, &manner));
         let leaving = Leaving::new(Arc::clone(&task), shard);
         Self {
             task,

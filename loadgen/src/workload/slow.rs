@@ -7,8 +7,8 @@ use std::rc::Rc;
 use plimsoll::conn::End;
 use plimsoll::shard::{Shape, Trickle};
 
-use super::Workload;
 use super::task::Task;
+use super::{Manner, Workload};
 use crate::measure::{Counts, Kind, Latencies, Recorder, SlowTally, Tally};
 use crate::schedule::Nanos;
 
@@ -40,15 +40,17 @@ struct Books {
 }
 
 impl Slow {
-    /// `None` if nobody is slow. `shape` is that of all connections.
-    pub(super) fn new(task: &Task, shard: usize, shape: Option<&Shape>) -> Option<Box<Self>> {
+    /// `None` if nobody is slow. They have the shape of all connections besides.
+    pub(super) fn new(task: &Task, shard: usize, manner: &Manner) -> Option<Box<Self>> {
         let slow = task.plan.life.slow?;
         let locals = 0..task.connections_of(shard);
         let members = locals.map(|local| task.is_slow(task.global(shard, local))).collect();
         let (per_second, taken) = (Cell::new(slow.per_second), Cell::new(0));
         let trickle = Rc::new(Trickle { per_second, taken });
-        let shape =
-            Shape { trickle: Some(Rc::clone(&trickle)), ..shape.cloned().unwrap_or_default() };
+        let shape = Shape {
+            trickle: Some(Rc::clone(&trickle)),
+            ..manner.shape.clone().unwrap_or_default()
+        };
         let (books, last) = (Books::default(), Vec::new());
         Some(Box::new(Self {
             members,
