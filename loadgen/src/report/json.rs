@@ -10,8 +10,8 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use simd_json::prelude::*;
 
-use super::Finished;
 use super::phases::{self, Combination, PhaseEntry};
+use super::{Finished, table};
 use crate::cli::plan::{Mode, Pace, Plan};
 use crate::cost::us_per_message;
 use crate::find::{Answer, Interval, Limit, Point, Row, Usl};
@@ -47,6 +47,9 @@ struct Document<'a> {
     phase_results: Vec<PhaseEntry<'a>>,
     /// Empty without `--fragment-matrix`.
     fragment_matrix: Vec<Combination<'a>>,
+    /// Of each kind the percentiles that fewer than 100 samples lie beyond, each with the seconds
+    /// that a run at this rate would have to measure (null for what each connection does once).
+    confidence: BTreeMap<&'static str, BTreeMap<String, Option<u64>>>,
     /// How much the last three seconds of the measured window differ; null if it was too short.
     steady_state: Option<Rest>,
     /// Samples over 100 s, which count as 100 s in `latency`.
@@ -282,6 +285,7 @@ fn document(finished: Finished<'_>) -> Document<'_> {
         latency: Kind::ALL.into_iter().filter_map(latency).collect(),
         phase_results: phases::entries(&outcome.phase_results),
         fragment_matrix: phases::combinations(finished),
+        confidence: confidence(outcome),
         steady_state: outcome.steadiness().map(|steadiness| Rest {
             steady: steadiness.holds(),
             p50_spread: steadiness.p50_spread,
@@ -314,6 +318,19 @@ fn document(finished: Finished<'_>) -> Document<'_> {
         record: Some(outcome),
         find: None,
     }
+}
+
+fn confidence(outcome: &Outcome) -> BTreeMap<&'static str, BTreeMap<String, Option<u64>>> {
+    let measured = outcome.phases.measure.as_secs_f64();
+    let unsure = |kind: Kind| {
+        let latency = outcome.latencies.get(kind)?;
+        let few = table::too_few(latency).map(|(name, samples)| {
+            let seconds = table::seconds_for(samples, kind, latency, measured);
+            (name.replace('.', ""), seconds)
+        });
+        Some((kind.name(), few.collect()))
+    };
+    Kind::ALL.into_iter().filter_map(unsure).collect()
 }
 
 fn connections(tally: &Tally) -> Connections<'_> {

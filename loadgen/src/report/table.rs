@@ -61,11 +61,23 @@ pub(super) fn lines(
     lines
 }
 
-/// The first percentile of a kind that is marked, and the samples that would unmark it.
-pub(super) fn too_few(latency: &Latency) -> Option<(&'static str, f64)> {
-    let few = |beyond: f64| is_few(latency.count(), beyond);
-    let (name, beyond) = LADDER.into_iter().find(|(_, beyond)| few(*beyond))?;
-    Some((name, ENOUGH_BEYOND / beyond))
+/// The percentiles of a kind that are marked, each with the samples that would unmark it.
+pub(super) fn too_few(latency: &Latency) -> impl Iterator<Item = (&'static str, f64)> {
+    let count = latency.count();
+    let few = LADDER.into_iter().filter(move |(_, beyond)| is_few(count, *beyond));
+    few.map(|(name, beyond)| (name, ENOUGH_BEYOND / beyond))
+}
+
+/// Seconds that a run of this kind would have to last, at the rate of one that measured `seconds`,
+/// for so many samples. Nothing for a kind that happens once for each connection.
+pub(super) fn seconds_for(
+    samples: f64,
+    kind: Kind,
+    latency: &Latency,
+    seconds: f64,
+) -> Option<u64> {
+    let lasts = kind.windowed() && seconds > 0.0;
+    lasts.then(|| (samples * seconds / latency.count() as f64).ceil() as u64)
 }
 
 /// Whether so few of `count` samples lie in the share `beyond` that a stall or two decide it.

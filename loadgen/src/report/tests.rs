@@ -161,7 +161,7 @@ const ADDED: &str = "messages.due messages.unsent messages.carried messages.held
     slow_consumers
     messages.skipped messages.abandoned
     server.kernel_growth.slab_bytes server.kernel_growth.socket_slab_bytes
-    server.kernel_bytes_per_connection server.metrics server.samples
+    server.kernel_bytes_per_connection server.metrics server.samples confidence generator.floor
     machine.kernel machine.architecture machine.cores";
 
 #[test]
@@ -297,6 +297,19 @@ fn the_report_of_a_broadcast_run() {
     outcome.server = None;
     outcome.generator.threads[0].cpu = Duration::from_secs(29);
     assert_eq!(text(&args, &outcome, Style::PLAIN), include_str!("broadcast.txt"));
+}
+
+/// What is marked in the table stands in the document, with how long to run.
+#[test]
+fn the_document_says_which_percentiles_few_samples_decide() {
+    let document = document(&["--rate", "2000"], &echo());
+    let confidence = &document["confidence"];
+    // 59,998 samples in 30 s: 100,000 take 51 s.
+    let unsure = simd_json::json!({ "p999": 51, "p9999": 501 });
+    assert_eq!(confidence["response"], unsure);
+    assert_eq!(confidence["connect"]["p999"], simd_json::json!(null));
+    let kinds = |value: &simd_json::OwnedValue| value.as_object().unwrap().len();
+    assert_eq!(kinds(confidence), kinds(&document["latency"]));
 }
 
 /// Nobody shall read the tool's latency as the server's.

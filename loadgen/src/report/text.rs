@@ -78,10 +78,8 @@ pub(super) fn report(finished: Finished<'_>, style: Style) -> String {
 fn confidence(outcome: &Outcome, page: &mut Page) {
     let Some((kind, latency)) = outcome.answered() else { return };
     let measured = outcome.phases.measure.as_secs_f64();
-    let Some((percentile, samples)) = table::too_few(latency).filter(|_| measured > 0.0) else {
-        return;
-    };
-    let seconds = (samples * measured / latency.count() as f64).ceil() as u64;
+    let Some((percentile, samples)) = table::too_few(latency).next() else { return };
+    let Some(seconds) = table::seconds_for(samples, kind, latency, measured) else { return };
     let text = format!(
         "  {percentile} of {} asks for {} samples: --duration {} at this rate",
         kind.name(),

@@ -9,6 +9,7 @@ mod phases;
 mod raw;
 mod rooms;
 mod server;
+mod stalls;
 mod words;
 
 use std::net::SocketAddr;

@@ -4,7 +4,7 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use plimsoll::conn::{End, Kind, Message, Side};
@@ -33,6 +33,8 @@ pub(crate) enum Manner {
     Stall(Duration),
     /// The same, but at the first.
     StallAtOnce(Duration),
+    /// Sends everything back, but sleeps now and then, and keeps a record of how long.
+    Periodic { lasts: Duration, every: Duration },
     /// Closes the connection at the first message.
     Leave,
     /// Closes the connection at each of the first so many messages.
@@ -51,16 +53,21 @@ pub(crate) enum Manner {
     Reply(&'static str, &'static str),
 }
 
+/// From the first message to the first sleep.
+const SETTLED: Duration = Duration::from_millis(100);
+
 /// A running server. Dropping it stops it.
 pub(crate) struct Server {
     group: Option<Group<Echo>>,
+    stalls: Arc<Mutex<Vec<Duration>>>,
     pub(crate) address: SocketAddr,
 }
 
 pub(crate) struct Echo {
     manner: Manner,
-    /// When a capped server is done with the message before.
+    /// When a capped server is done with the message before, or one that sleeps does so again.
     free: Instant,
+    stalls: Arc<Mutex<Vec<Duration>>>,
     /// What a capped server has yet to send, in the order of the times.
     owed: VecDeque<(Instant, ConnId, Kind, Vec<u8>)>,
     seen: u32,
@@ -100,8 +107,11 @@ impl Server {
             mailbox: 16,
             seed: None,
         };
+        let stalls = Arc::default();
+        let record = Arc::clone(&stalls);
         let make = move |_| Echo {
             manner,
+            stalls: Arc::clone(&record),
             free: Instant::now(),
             owed: VecDeque::new(),
             seen: 0,
@@ -110,13 +120,18 @@ impl Server {
         };
         let group = Group::spawn(&spec, &launch, make).unwrap();
         let address = group.ready().unwrap().unwrap();
-        Self { group: Some(group), address }
+        Self { group: Some(group), address, stalls }
     }
 }
 
 impl Server {
     pub(crate) fn counters(&self) -> Arc<[Counters]> {
         Arc::clone(self.group.as_ref().unwrap().counters())
+    }
+
+    /// How long it really slept each time.
+    pub(crate) fn stalls(&self) -> Vec<Duration> {
+        self.stalls.lock().unwrap().clone()
     }
 }
 
@@ -191,6 +206,13 @@ impl App for Echo {
                 self.free = self.free.max(Instant::now()) + Duration::from_secs(1) / rate;
                 let payload = message.payload().to_vec();
                 return self.owed.push_back((self.free + delay, peer.id, message.kind(), payload));
+            }
+            Manner::Periodic { .. } if self.seen == 1 => self.free = Instant::now() + SETTLED,
+            Manner::Periodic { lasts, every } if Instant::now() >= self.free => {
+                let begun = Instant::now();
+                std::thread::sleep(lasts);
+                self.stalls.lock().unwrap().push(begun.elapsed());
+                self.free = begun + every;
             }
             Manner::Stall(time) if self.seen == 200 => std::thread::sleep(time),
             _ => {}
