@@ -49,12 +49,12 @@ def load_now():
     return read("/proc/loadavg").split()[0]
 
 
-def publish(name, shown):
-    """Puts `shown` between the two marks of `name` in docs/BENCHMARKS.md."""
+def publish(name, shown, at="BENCHMARKS.md"):
+    """Puts `shown` between the two marks of `name` in a page of docs/."""
     begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
-    page = DOCS / "BENCHMARKS.md"
+    page = DOCS / at
     before, found, rest = page.read_text().partition(begin)
     _, closed, after = rest.partition(end)
     if not found or not closed:
-        raise SystemExit(f"{name}: docs/BENCHMARKS.md has lost its marks {begin} and {end}")
+        raise SystemExit(f"{name}: docs/{at} has lost its marks {begin} and {end}")
     page.write_text(f"{before}{begin}\n{shown}{end}{after}")
