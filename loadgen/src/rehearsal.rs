@@ -75,8 +75,8 @@ impl<N: Net> Rehearsal<N> {
         self.tell(Mail::Start(Arc::new(times)))
     }
 
-    /// The whole run as the plan has it, warm-up and drain included, to the last close; the ramp is
-    /// the network's clock's. Nothing watches the machine meanwhile.
+    /// The whole run as the plan has it, by the network's clock: from the first connect through
+    /// warm-up and drain to the last close. Nothing watches the machine meanwhile.
     ///
     /// # Errors
     /// When the network does not connect them all, or time stands still in it.

@@ -30,6 +30,7 @@ const BAD: &[(&str, &str, &str)] = &[
     ("rooms", "1.5", "not a whole number"),
     ("publishers", "0", "must be at least 1"),
     ("subscribers", "-1", "not a whole number"),
+    ("dribble", "0", "write BYTES@GAP, such as 16@1ms"),
     ("churn", "0", "a rate must be above 0"),
     ("storm", "50%", "write SHARE@TIME, such as 50%@60s"),
     ("reconnect", "often", "write fixed:TIME, backoff, backoff:BASE..CAP or off"),

@@ -93,7 +93,8 @@ fn body(answer: &[u8]) -> Result<&str, String> {
             return Err("the answer is compressed, which was not asked for".to_owned());
         }
         if name.eq_ignore_ascii_case("Content-Length") && value.parse() != Ok(body.len()) {
-            return Err(format!("{} bytes came where {value} were promised", body.len()));
+            let promised = value.escape_debug();
+            return Err(format!("{} bytes came where {promised} were promised", body.len()));
         }
     }
     std::str::from_utf8(body).map_err(|_| "the page is not UTF-8".to_owned())
