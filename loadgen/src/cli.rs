@@ -23,7 +23,7 @@ pub mod scenario;
 pub mod sizes;
 mod usage;
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -37,7 +37,7 @@ use matrix::Matrix;
 use message::DataOrder;
 pub use outputs::Documents;
 pub use plan::Plan;
-use plan::{Arrival, HeartbeatKind, HeartbeatPhase, Switch};
+use plan::{Arrival, HeartbeatKind, HeartbeatPhase, Live, Switch};
 pub use protocol::{Centrifugo, Protocol, ProtocolArgs, ProtocolName};
 use quantity::{OrAuto, OrOff};
 pub use results::{CompareArgs, MergeArgs, ReportArgs};
@@ -228,7 +228,13 @@ pub struct Args {
     /// Documents of the result.
     #[command(flatten)]
     pub documents: Documents,
-    /// No progress line and no report
+    /// What to show while the run lasts
+    #[arg(long, value_enum, default_value = "auto")]
+    pub live: Live,
+    /// Serve the run so far to Prometheus while it lasts, at `/metrics` of this address
+    #[arg(long, value_name = "ADDR")]
+    pub prometheus: Option<SocketAddr>,
+    /// No progress and no report
     #[arg(long)]
     pub quiet: bool,
 }

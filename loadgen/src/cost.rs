@@ -227,13 +227,13 @@ impl Watch {
     /// Before the first connection, with the server up. Fails if its figures can't be read.
     pub fn idle(server: Option<Subject>) -> Result<Self, CostError> {
         let server = server.map(Server::idle).transpose()?;
-        let setup = Setup { cpu: own_cpu(), rss_idle: own_bytes(), rss_connected: 0 };
+        let setup = Setup { cpu: generator_cpu(), rss_idle: own_bytes(), rss_connected: 0 };
         Ok(Self { server, setup, window: None })
     }
 
     /// Every connection is established, no message is sent yet.
     pub fn connected(&mut self) {
-        self.setup.cpu = own_cpu().saturating_sub(self.setup.cpu);
+        self.setup.cpu = generator_cpu().saturating_sub(self.setup.cpu);
         self.setup.rss_connected = own_bytes();
         if let Some(server) = &mut self.server {
             let level = server.gauge.level().ok();
@@ -294,7 +294,8 @@ fn own_threads() -> Vec<ThreadSample> {
     proc::threads(Path::new("/proc/self"), GENERATOR_THREADS).unwrap_or_default()
 }
 
-fn own_cpu() -> Duration {
+/// CPU time of the generator's threads so far.
+pub(crate) fn generator_cpu() -> Duration {
     own_threads().iter().map(|thread| thread.cpu).sum()
 }
 

@@ -12,6 +12,8 @@ use std::thread::Builder;
 
 use nix::sys::signal::{SigSet, Signal};
 
+use crate::progress;
+
 /// What a shell reports of a program that SIGINT ended: 128 + 2.
 const INTERRUPTED: i32 = 130;
 
@@ -25,6 +27,7 @@ pub fn watch() -> io::Result<Arc<AtomicBool>> {
     let wait = move || {
         while signals.wait().is_ok() {
             if flag.swap(true, Ordering::Release) {
+                progress::restore();
                 std::process::exit(INTERRUPTED);
             }
         }

@@ -16,7 +16,7 @@ const RATE_SHARE: f64 = 0.99;
 const CONNECTION_SHARE: f64 = 0.99;
 
 /// A send lag (p99, in nanoseconds) up to this is no fault, however fast the replies are: 1 ms.
-const LAG_FLOOR_NS: u64 = 1_000_000;
+pub(crate) const LAG_FLOOR_NS: u64 = 1_000_000;
 
 /// A send lag (p99) up to this share of the response (p99) is no fault, however long it is.
 const LAG_SHARE: f64 = 0.1;

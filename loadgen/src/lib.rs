@@ -4,7 +4,7 @@
 //! main          arguments -> Plan -> run -> judge -> report -> exit code
 //! report        the terminal's report and the result file; judge: may the figures be believed
 //! page          the result as one page for a browser
-//! progress      the live line; reads what the threads publish, never asks them
+//! progress      what is shown meanwhile; reads what the threads publish, never asks them
 //! find          the highest load that keeps its objectives (slo), by runs of many loads
 //! doctor        whether this machine can carry a run
 //! run           threads, phases, the embedded server; interrupt: Ctrl-C
@@ -46,6 +46,7 @@ mod nanos;
 mod page;
 mod payload;
 pub mod progress;
+mod prometheus;
 pub mod rehearsal;
 pub mod report;
 pub mod run;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use clap::{CommandFactory, error::ErrorKind};
-use loadgen::cli::plan::{Output, Place, Target};
+use loadgen::cli::plan::{Live, Output, Place, Target};
 use loadgen::cli::{Args, Cli, Command, CompareArgs, DoctorArgs, FindArgs, MergeArgs, Plan};
 use loadgen::cli::{ReadError, ReportArgs, UsageError};
 use loadgen::compare::{self, Finding, compare};
@@ -192,6 +192,13 @@ fn open(outputs: &[Output]) -> Result<Vec<Sink>, u8> {
 
 /// What must stand before the first thread: places for the documents, and who hears of Ctrl-C.
 fn prepare(plan: &Plan, quiet: bool) -> Result<(Vec<Sink>, Arc<AtomicBool>), u8> {
+    if plan.live == Live::Full && !io::stderr().is_terminal() {
+        return Err(refuse(&UsageError {
+            input: "--live full".to_owned(),
+            rule: "standard error is no terminal".to_owned(),
+            remedy: "use --live plain, or drop it".to_owned(),
+        }));
+    }
     let sinks = open(&plan.outputs)?;
     if !quiet && matches!(plan.target, Target::Embedded { .. }) {
         say("no URL given: the server runs inside this process, on loopback");

@@ -1,21 +1,30 @@
-//! The live line on standard error, and the cells that it reads.
+//! What a run shows while it lasts: a full view on a terminal, plain lines elsewhere; and the cells
+//! that both read.
 //!
-//! Each generator thread owns one [`LiveCell`] and writes it with relaxed stores; the line's own
-//! thread reads them all a few times a second. Nothing else passes between the two.
+//! Each generator thread owns one [`LiveCell`] and writes it with relaxed stores; others read them
+//! all a few times a second. Nothing else passes between the two, and none of it is a result.
+
+mod screen;
+mod snapshot;
+mod view;
 
 use std::collections::VecDeque;
-use std::io::IsTerminal;
+use std::fs::File;
+use std::io::{self, IsTerminal, Write};
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
-use indicatif::ProgressBar;
+use crate::cli::plan::{Live, Plan};
+use crate::cost::generator_cpu;
+pub(crate) use screen::restore;
+pub(crate) use snapshot::{Snapshot, Times};
+use view::{History, Picture, View};
 
-use crate::human::{grouped, time};
-
-/// Buckets of each power of two: the line's percentiles are at most an eighth too high.
+/// Buckets of each power of two: live percentiles are at most an eighth too high.
 const STEPS: u32 = 8;
 
 /// The shortest time that is told apart: 2^10 ns.
@@ -43,13 +52,17 @@ impl LiveCount {
     }
 }
 
-/// Times with one writer, coarse and cheap: two relaxed accesses for each.
+/// Times with one writer, coarse and cheap: four relaxed accesses for each.
 #[derive(Debug)]
-pub struct LiveTimes([AtomicU32; BUCKETS]);
+pub struct LiveTimes {
+    buckets: [AtomicU32; BUCKETS],
+    /// Nanoseconds, all together.
+    sum: LiveCount,
+}
 
 impl Default for LiveTimes {
     fn default() -> Self {
-        Self([const { AtomicU32::new(0) }; BUCKETS])
+        Self { buckets: [const { AtomicU32::new(0) }; BUCKETS], sum: LiveCount::default() }
     }
 }
 
@@ -57,8 +70,9 @@ impl LiveTimes {
     /// Adds one time in nanoseconds. Only the owning thread may call it.
     #[inline]
     pub fn record(&self, ns: u64) {
-        let bucket = &self.0[bucket(ns)];
+        let bucket = &self.buckets[bucket(ns)];
         bucket.store(bucket.load(Relaxed).wrapping_add(1), Relaxed);
+        self.sum.add(ns);
     }
 }
 
@@ -90,29 +104,15 @@ pub struct LiveCell {
 }
 
 impl LiveTimes {
-    fn add_to(&self, sum: &mut [u64; BUCKETS]) {
-        for (sum, bucket) in sum.iter_mut().zip(&self.0) {
+    fn add_to(&self, sum: &mut Times) {
+        for (sum, bucket) in sum.counts.iter_mut().zip(&self.buckets) {
             *sum += u64::from(bucket.load(Relaxed));
         }
+        sum.sum = sum.sum.wrapping_add(self.sum.get());
     }
 }
 
-/// The time that 99 % of the samples in these buckets do not exceed; `None` without samples.
-fn p99(counts: &[u64; BUCKETS]) -> Option<u64> {
-    let total: u64 = counts.iter().sum();
-    let mut beyond = total / 100;
-    let at = counts.iter().rposition(|count| match beyond.checked_sub(*count) {
-        Some(left) => {
-            beyond = left;
-            false
-        }
-        None => true,
-    })?;
-    let (power, step) = (at as u32 / STEPS + FIRST_POWER, at as u64 % u64::from(STEPS));
-    Some((u64::from(STEPS) + step + 1) << (power - STEPS.ilog2()))
-}
-
-/// The part of the run that the line speaks of.
+/// The part of the run that is shown.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
 pub enum Stage {
@@ -129,10 +129,11 @@ pub enum Stage {
 }
 
 impl Stage {
-    const ALL: [Self; 5] =
+    /// In their order.
+    pub(crate) const ALL: [Self; 5] =
         [Self::Connecting, Self::WarmingUp, Self::Measuring, Self::Draining, Self::Closing];
 
-    fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Connecting => "Connecting",
             Self::WarmingUp => "Warming up",
@@ -143,109 +144,105 @@ impl Stage {
     }
 }
 
-/// All cells added up at one instant.
-#[derive(Clone)]
-struct Snapshot {
-    at: Instant,
-    connected: u64,
-    failed: u64,
-    sent: u64,
-    received: u64,
-    response: [u64; BUCKETS],
-    lag: [u64; BUCKETS],
+/// What is known of a run beforehand.
+#[derive(Clone, Default, Debug)]
+pub(crate) struct Shown {
+    /// The server's address as the report names it.
+    pub(crate) target: String,
+    /// Connections.
+    pub(crate) requested: u32,
+    /// Messages a second, if the run has a pace of its own.
+    pub(crate) rate: Option<f64>,
+    pub(crate) warmup: Duration,
+    pub(crate) measure: Duration,
+    pub(crate) drain: Duration,
 }
 
-impl Snapshot {
-    fn take(cells: &[LiveCell]) -> Self {
-        let sum = |get: fn(&LiveCell) -> &LiveCount| cells.iter().map(|cell| get(cell).get()).sum();
-        let mut snapshot = Self {
-            at: Instant::now(),
-            connected: sum(|cell| &cell.connected),
-            failed: sum(|cell| &cell.failed),
-            sent: sum(|cell| &cell.sent),
-            received: sum(|cell| &cell.received),
-            response: [0; BUCKETS],
-            lag: [0; BUCKETS],
-        };
-        for cell in cells {
-            cell.response.add_to(&mut snapshot.response);
-            cell.lag.add_to(&mut snapshot.lag);
+impl Shown {
+    /// Of a plan; `target` is the server's address.
+    pub(crate) fn of(plan: &Plan, target: String) -> Self {
+        Self {
+            target,
+            requested: plan.connections,
+            rate: plan.pace.rate(),
+            warmup: plan.warmup,
+            measure: plan.duration,
+            drain: plan.drain,
         }
-        snapshot
     }
 
-    /// The line, from what happened since `before`.
-    fn line(&self, before: &Self, stage: Stage, requested: u32) -> String {
-        let seconds = self.at.duration_since(before.at).as_secs_f64().max(1e-3);
-        let rate =
-            |now: u64, before: u64| grouped((now.wrapping_sub(before) as f64 / seconds) as u64);
-        let mut parts = Vec::new();
-        if stage == Stage::Connecting {
-            let (connected, requested) = (grouped(self.connected), grouped(requested.into()));
-            parts.push(format!("{} {connected}/{requested}", stage.name()));
-            parts.push(format!("{}/s", rate(self.connected, before.connected)));
-        } else {
-            parts.push(stage.name().to_owned());
-            parts.push(format!("{} msg/s", rate(self.sent, before.sent)));
-            // Deliveries of a broadcast, or replies that fall behind.
-            if self.received.abs_diff(self.sent) > self.sent / 10 {
-                parts.push(format!("{} received/s", rate(self.received, before.received)));
-            }
+    /// How long a stage will last; nothing where that is not known.
+    fn length(&self, stage: Stage) -> Duration {
+        match stage {
+            Stage::WarmingUp => self.warmup,
+            Stage::Measuring => self.measure,
+            Stage::Draining => self.drain,
+            Stage::Connecting | Stage::Closing => Duration::ZERO,
         }
-        let recent = |now: &[u64; BUCKETS], before: &[u64; BUCKETS]| {
-            let mut counts = *now;
-            counts.iter_mut().zip(before).for_each(|(now, then)| *now = now.wrapping_sub(*then));
-            p99(&counts)
-        };
-        if let Some(ns) = recent(&self.response, &before.response) {
-            parts.push(format!("p99 {}", time(ns)));
-        }
-        if let Some(ns) = recent(&self.lag, &before.lag) {
-            parts.push(format!("lag p99 {}", time(ns)));
-        }
-        parts.push(format!("err {}", grouped(self.failed)));
-        parts.join(" | ")
     }
 }
 
-/// The live line. Dropping it clears the line.
+/// What everybody who watches a run reads.
 #[derive(Debug)]
-pub struct Progress {
-    stage: Arc<AtomicU8>,
-    thread: Option<(Sender<()>, JoinHandle<()>)>,
+pub(crate) struct Board {
+    pub(crate) cells: Arc<[LiveCell]>,
+    pub(crate) shown: Shown,
+    stage: AtomicU8,
 }
 
-/// From one drawing to the next.
-const REDRAW: Duration = Duration::from_millis(250);
-
-/// The line shows the rates of this many drawings together: two seconds.
-const WINDOW: usize = 8;
-
-impl Progress {
-    /// Begins with [`Stage::Connecting`]. Shows nothing if `quiet` or if standard error is not a
-    /// terminal.
-    pub fn start(cells: Arc<[LiveCell]>, requested: u32, quiet: bool) -> Self {
-        let stage = Arc::new(AtomicU8::new(Stage::Connecting as u8));
-        let shown = !quiet && std::io::stderr().is_terminal();
-        let thread = shown.then(|| {
-            let (stop, stopped) = channel();
-            let stage = Arc::clone(&stage);
-            let draw = move || draw(&cells, requested, &stage, &stopped);
-            // Without a thread there is no line, which harms nothing.
-            Builder::new().name("progress".to_owned()).spawn(draw).ok().map(|thread| (stop, thread))
-        });
-        Self { stage, thread: thread.flatten() }
+impl Board {
+    /// At [`Stage::Connecting`].
+    pub(crate) fn new(cells: Arc<[LiveCell]>, shown: Shown) -> Arc<Self> {
+        Arc::new(Self { cells, shown, stage: AtomicU8::new(Stage::Connecting as u8) })
     }
 
     /// The next part of the run has begun.
-    pub fn stage(&self, stage: Stage) {
+    pub(crate) fn enter(&self, stage: Stage) {
         self.stage.store(stage as u8, Relaxed);
+    }
+
+    /// The part of the run that is under way.
+    pub(crate) fn stage(&self) -> Stage {
+        Stage::ALL[usize::from(self.stage.load(Relaxed)) % Stage::ALL.len()]
+    }
+}
+
+/// Shows a run. Dropping it ends that, and gives the terminal back.
+#[derive(Debug)]
+pub(crate) struct Progress(Option<(Sender<()>, JoinHandle<()>)>);
+
+/// From one drawing to the next.
+const REDRAW: Duration = Duration::from_millis(250);
+/// Drawings of a second.
+const SECOND: usize = 4;
+/// Rates are those of this many drawings together: two seconds.
+const WINDOW: usize = 2 * SECOND;
+/// From one plain line to the next.
+const LINES: Duration = Duration::from_secs(5);
+
+impl Progress {
+    /// Shows it on standard error, in the manner asked for.
+    pub(crate) fn start(board: &Arc<Board>, live: Live) -> Self {
+        let terminal = io::stderr().is_terminal();
+        let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+        let full = match live {
+            Live::Off => return Self(None),
+            Live::Auto => terminal && !dumb,
+            Live::Full => terminal,
+            Live::Plain => false,
+        };
+        let (stop, stopped) = channel();
+        let board = Arc::clone(board);
+        let draw = move || watch(&board, full, &stopped);
+        // Without a thread nothing is shown, which harms nothing.
+        let thread = Builder::new().name("progress".to_owned()).spawn(draw);
+        Self(thread.ok().map(|thread| (stop, thread)))
     }
 }
 
 impl Drop for Progress {
     fn drop(&mut self) {
-        if let Some((stop, thread)) = self.thread.take() {
+        if let Some((stop, thread)) = self.0.take() {
             drop(stop);
             // A panic there has been printed by then, and the run's result does not depend on it.
             let _ = thread.join();
@@ -253,27 +250,66 @@ impl Drop for Progress {
     }
 }
 
-/// Draws until the other end of `stopped` is dropped.
-fn draw(cells: &[LiveCell], requested: u32, stage: &AtomicU8, stopped: &Receiver<()>) {
-    let bar = ProgressBar::new_spinner();
-    let mut before = VecDeque::from([Snapshot::take(cells)]);
-    let mut drawn = Stage::Connecting;
+/// Shows until the other end of `stopped` is dropped.
+fn watch(board: &Board, full: bool, stopped: &Receiver<()>) {
+    let tty = || io::stderr().as_fd().try_clone_to_owned().map(File::from);
+    let mut view = full.then(|| tty().and_then(View::open).ok()).flatten();
+    let mut kept = VecDeque::from([Snapshot::take(&board.cells)]);
+    let mut history = History::default();
+    let (mut shown, mut since, mut said) = (Stage::Connecting, Instant::now(), Instant::now());
+    let (mut drawings, mut cpu) = (0_usize, (Instant::now(), generator_cpu()));
+    let mut cores = None;
     while stopped.recv_timeout(REDRAW) == Err(RecvTimeoutError::Timeout) {
-        let stage = Stage::ALL[usize::from(stage.load(Relaxed)) % Stage::ALL.len()];
-        let now = Snapshot::take(cells);
-        if stage != drawn {
+        let (stage, now) = (board.stage(), Snapshot::take(&board.cells));
+        if stage != shown {
+            if view.is_none() {
+                say(&now.line(&kept[0], shown, board.shown.requested));
+            }
             // Another part has begun: its rates are not mixed with the last one's.
-            before.drain(..before.len() - 1);
-            drawn = stage;
+            kept.drain(..kept.len() - 1);
+            (shown, since, said) = (stage, Instant::now(), Instant::now());
         }
-        bar.set_message(now.line(&before[0], stage, requested));
-        bar.tick();
-        before.push_back(now);
-        if before.len() > WINDOW {
-            before.pop_front();
+        drawings += 1;
+        if drawings.is_multiple_of(SECOND) {
+            history.add(&now, &kept[kept.len().saturating_sub(SECOND)]);
+            let later = (Instant::now(), generator_cpu());
+            let used = later.1.saturating_sub(cpu.1).as_secs_f64();
+            cores = Some(used / later.0.duration_since(cpu.0).as_secs_f64().max(1e-3));
+            cpu = later;
+        }
+        let lasted = since.elapsed();
+        let (before, now_seen) = (&kept[0], &now);
+        if let Some(on) = &mut view {
+            let picture = Picture {
+                shown: &board.shown,
+                stage,
+                lasted,
+                before,
+                now: now_seen,
+                cores,
+                history: &history,
+            };
+            if on.draw(&picture).is_err() {
+                // A terminal that takes no more is given back; lines may still get through.
+                view = None;
+            }
+        } else if said.elapsed() >= LINES {
+            say(&now.line(before, stage, board.shown.requested));
+            said = Instant::now();
+        }
+        kept.push_back(now);
+        if kept.len() > WINDOW {
+            kept.pop_front();
         }
     }
-    bar.finish_and_clear();
+    if view.is_none() {
+        say(&Snapshot::take(&board.cells).line(&kept[0], shown, board.shown.requested));
+    }
+}
+
+/// A line on standard error; a closed one is no fault of the run.
+fn say(line: &str) {
+    let _ = writeln!(io::stderr().lock(), "{line}");
 }
 
 #[cfg(test)]

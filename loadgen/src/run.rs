@@ -21,6 +21,7 @@ use crate::floor;
 use crate::measure::{Outcome, Timeline};
 use crate::memory::{self, MemoryError};
 use crate::progress::LiveCell;
+use crate::prometheus::{Port, PrometheusError};
 use crate::shards::{self, ShardsError};
 use crate::sources::SourcesError;
 use crate::target::{self, TargetError};
@@ -54,6 +55,9 @@ pub enum RunError {
     /// The server's cost cannot be read.
     #[error(transparent)]
     Cost(#[from] CostError),
+    /// Nobody could scrape the run.
+    #[error(transparent)]
+    Prometheus(#[from] PrometheusError),
     /// The embedded server cannot be as large as the run asks for.
     #[error("server inside: {0}")]
     Config(#[from] ConfigError),
@@ -85,6 +89,7 @@ pub fn run(plan: &Plan) -> Result<Outcome, RunError> {
 
 /// As [`run`], but once `stop` is true the measured window ends, and what follows it in due order.
 pub fn run_until(plan: &Plan, stop: &AtomicBool) -> Result<Outcome, RunError> {
+    let prometheus = plan.prometheus.map(Port::bind).transpose()?;
     let machine = this_machine();
     let limit = machine.open_files;
     let own = shards::plan(plan.threads, machine.cores, plan.connections, limit)?;
@@ -115,7 +120,8 @@ pub fn run_until(plan: &Plan, stop: &AtomicBool) -> Result<Outcome, RunError> {
     let fleet = Fleet::launch(&task, &cells, own.capacity, config)?;
     let nowhere = || RunError::Thread("neither a URL nor a server inside".to_owned());
     let to = known.or_else(|| fleet.server_address()).ok_or_else(nowhere)?;
-    let outcome = Lead { plan, task, to, notes, fleet, began: None, stop }.through(cells)?;
+    let lead = Lead { plan, task, to, notes, fleet, began: None, stop };
+    let outcome = lead.through(cells, prometheus)?;
     Ok(Outcome { floor, ..outcome })
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::life::{self, Around};
 use super::plan::{
-    Arrival, Endpoint, Mode, Pace, PayloadKind, Plan, Rooms, STAMP_BYTES, Sources, Target,
+    Arrival, Endpoint, Live, Mode, Pace, PayloadKind, Plan, Rooms, STAMP_BYTES, Sources, Target,
 };
 use super::sizes::Sizes;
 use super::usage::{UsageError, refuse};
@@ -105,6 +105,8 @@ fn one(args: &Args) -> Result<Plan, UsageError> {
         floor: args.floor,
         outputs: args.documents.outputs()?,
         quiet: args.quiet,
+        live: if args.quiet { Live::Off } else { args.live },
+        prometheus: args.prometheus,
     })
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
-use super::plan::{Mode, Pace, Plan, Switch};
+use super::plan::{Live, Mode, Pace, Plan, Switch};
 use super::quantity::OrAuto;
 use super::results::{CompareArgs, MergeArgs, ReportArgs};
 use super::usage::{UsageError, refuse};
@@ -240,7 +240,7 @@ fn plan_at(axis: Axis, args: &Args, load: f64) -> Result<Plan, UsageError> {
     }
     let plan = args.plan()?;
     // Each step tells of itself when it is over; the floor is that of all of them.
-    Ok(Plan { quiet: true, floor: Switch::Off, ..plan })
+    Ok(Plan { quiet: true, live: Live::Off, floor: Switch::Off, ..plan })
 }
 
 /// The objectives when nothing says which.

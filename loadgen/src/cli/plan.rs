@@ -3,7 +3,7 @@
 mod life;
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -102,9 +102,15 @@ pub struct Plan {
     /// Documents besides the report; one at most on standard output.
     #[serde(skip)]
     pub outputs: Vec<Output>,
-    /// No progress line and no report.
+    /// No progress and no report.
     #[serde(skip)]
     pub quiet: bool,
+    /// What is shown while the run lasts.
+    #[serde(skip)]
+    pub live: Live,
+    /// Where the run's figures can be scraped while it lasts.
+    #[serde(skip)]
+    pub prometheus: Option<SocketAddr>,
 }
 
 impl Default for Plan {
@@ -318,6 +324,20 @@ pub struct RequestExtras {
     pub subprotocols: Vec<String>,
     /// `Origin`.
     pub origin: Option<String>,
+}
+
+/// What is shown on standard error while a run lasts.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug, clap::ValueEnum)]
+pub enum Live {
+    /// The full view on a terminal, lines elsewhere
+    #[default]
+    Auto,
+    /// A view that fills the terminal
+    Full,
+    /// A line at the end of each part and every five seconds
+    Plain,
+    /// Nothing
+    Off,
 }
 
 /// One document that is made of the result.

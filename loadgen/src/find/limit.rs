@@ -71,9 +71,11 @@ pub(super) fn of_error(error: &RunError) -> Option<(Limit, String)> {
         RunError::Sources(_) => Limit::Ports,
         RunError::NothingConnected { cause, .. } => named(cause).unwrap_or(Limit::Errors),
         RunError::Memory(_) | RunError::Server(_) | RunError::Thread(_) => Limit::Memory,
-        RunError::Target(_) | RunError::Request(_) | RunError::Cost(_) | RunError::Interrupted => {
-            return None;
-        }
+        RunError::Target(_)
+        | RunError::Request(_)
+        | RunError::Cost(_)
+        | RunError::Prometheus(_)
+        | RunError::Interrupted => return None,
     };
     Some((limit, error.to_string()))
 }

@@ -1,13 +1,17 @@
-//! The live line, drawn from cells that are set by hand.
+//! What is shown, drawn from cells that are set by hand.
 
 use super::*;
 
-fn times(of: impl IntoIterator<Item = u64>) -> [u64; BUCKETS] {
+fn times(of: impl IntoIterator<Item = u64>) -> Times {
     let live = LiveTimes::default();
     of.into_iter().for_each(|ns| live.record(ns));
-    let mut counts = [0; BUCKETS];
-    live.add_to(&mut counts);
-    counts
+    let mut times = Times::NONE;
+    live.add_to(&mut times);
+    times
+}
+
+fn p99(times: &Times) -> Option<u64> {
+    times.quantile(0.99)
 }
 
 #[test]
@@ -73,8 +77,20 @@ fn lines() {
 }
 
 #[test]
-fn quiet_starts_no_thread() {
-    let progress = Progress::start(Arc::from([]), 1, true);
-    progress.stage(Stage::Measuring);
-    assert!(progress.thread.is_none());
+fn off_starts_no_thread() {
+    let board = Board::new(Arc::from([]), Shown::default());
+    let progress = Progress::start(&board, Live::Off);
+    assert!(progress.0.is_none());
+    board.enter(Stage::Measuring);
+    assert_eq!(board.stage(), Stage::Measuring);
+}
+
+#[test]
+fn powers_of_two_hold_what_is_below_them() {
+    let times = times([0, 1_500, 2_047, 2_048, 4_100_000]);
+    let cumulative: Vec<_> = times.cumulative().collect();
+    assert_eq!(cumulative[..2], [(2_048, 3), (4_096, 4)]);
+    assert_eq!(cumulative.iter().find(|(_, count)| *count == 5), Some(&(1 << 22, 5)));
+    assert_eq!(cumulative.last(), Some(&(1 << LAST_POWER, 5)));
+    assert_eq!((times.count(), times.sum), (5, 4_105_595));
 }

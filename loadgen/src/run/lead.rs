@@ -13,7 +13,8 @@ use crate::cost::{Subject, Watch};
 use crate::human::decimal;
 use crate::measure::{Outcome, PhaseResult, Phases, Tally};
 use crate::payload;
-use crate::progress::{LiveCell, Progress, Stage};
+use crate::progress::{Board, LiveCell, Progress, Shown, Stage};
+use crate::prometheus::{Exporter, Port};
 use crate::schedule::Nanos;
 use crate::sources;
 use crate::target;
@@ -51,7 +52,11 @@ pub(super) struct Lead<'a> {
 
 impl Lead<'_> {
     /// All phases in their order.
-    pub(super) fn through(mut self, cells: Arc<[LiveCell]>) -> Result<Outcome, RunError> {
+    pub(super) fn through(
+        mut self,
+        cells: Arc<[LiveCell]>,
+        prometheus: Option<Port>,
+    ) -> Result<Outcome, RunError> {
         let sources = sources::choose(&self.plan.sources, self.to, self.plan.connections)?;
         self.note_sources(&sources);
         let subject = match self.plan.target {
@@ -62,7 +67,9 @@ impl Lead<'_> {
             }
         };
         let mut watch = Watch::idle(subject)?;
-        let progress = Progress::start(cells, self.plan.connections, self.plan.quiet);
+        let board = Board::new(cells, Shown::of(self.plan, self.name()));
+        let exporter = prometheus.map(|port| Exporter::start(port, &board)).transpose()?;
+        let progress = Progress::start(&board, self.plan.live);
 
         let connecting = Instant::now();
         self.connect(sources)?;
@@ -71,29 +78,30 @@ impl Lead<'_> {
 
         let mut times = self.times();
         self.tell_all(&Mail::Start(Arc::new(times.clone())));
-        progress.stage(Stage::WarmingUp);
+        board.enter(Stage::WarmingUp);
         self.sleep_until(times.from)?;
         if self.stopped() {
             return Err(RunError::Interrupted);
         }
         watch.window_begins();
         self.began = Some(SystemTime::now());
-        progress.stage(Stage::Measuring);
+        board.enter(Stage::Measuring);
         self.sleep_until(times.to)?;
         self.cut(&mut times);
         watch.window_ends();
         phases.warmup = Duration::from_nanos(times.from - times.start);
         phases.measure = Duration::from_nanos(times.to - times.from);
 
-        progress.stage(Stage::Draining);
+        board.enter(Stage::Draining);
         self.await_all(Step::Drained, self.task.instant(times.until) + GRACE)?;
-        progress.stage(Stage::Closing);
+        board.enter(Stage::Closing);
         self.tell_all(&Mail::Close);
         let patience =
             Duration::from_secs_f64(f64::from(self.plan.connections) / CLOSES_PER_SECOND);
         let limit = plimsoll::limits::CLOSE_TIMEOUT + GRACE + patience;
         self.await_all(Step::Closed, Instant::now() + limit)?;
         drop(progress);
+        drop(exporter);
         let harvests = self.fleet.stop()?;
         Ok(self.outcome(harvests, watch, phases))
     }
