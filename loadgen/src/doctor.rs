@@ -6,7 +6,7 @@
 mod kernel;
 mod text;
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr};
 
 use plimsoll::config::Machine;
 use plimsoll::limits;
@@ -116,10 +116,7 @@ impl Here {
                 let why = "open files, epoll watches and tracked connections of all processes";
                 finding(name, State::Enough, now, why)
             }
-            Err(error) => Finding {
-                remedy: Some(error.remedy.clone().into_owned()),
-                ..finding(name, State::Short, now, &error.to_string())
-            },
+            Err(error) => short(name, now, &error, error.remedy.clone().into_owned()),
         }
     }
 
@@ -128,7 +125,7 @@ impl Here {
         let available = memory::available(machine.memory);
         let now = available.map_or("not readable".to_owned(), |n| bytes(n as f64) + " available");
         match memory::fit(self.connections, self.both, available) {
-            Err(error) => finding(name, State::Short, now, &error.to_string()),
+            Err(error) => short(name, now, &error, error.remedy()),
             Ok(()) if available.is_none() => {
                 finding(name, State::Unknown, now, "idle connections alone, kernel and user")
             }
@@ -185,18 +182,20 @@ impl Here {
             }
             Err(error) => {
                 let now = format!("{} ports an address", sources::local_ports().len());
-                let why = error.to_string();
-                let need = u64::from(plan.connections).div_ceil(28_000);
-                let remedy = match to.ip() {
-                    IpAddr::V4(v4) if !v4.is_loopback() => {
-                        format!("--source-ip with {need} addresses (ip addr add ... gives more)")
-                    }
-                    _ => "--source-ip auto".to_owned(),
-                };
-                Finding { remedy: Some(remedy), ..finding(name, State::Short, now, &why) }
+                short(name, now, &error, error.remedy())
             }
         }
     }
+}
+
+/// What would stop a run: the run's own words.
+fn short(
+    name: &'static str,
+    now: impl Into<String>,
+    error: &impl ToString,
+    remedy: String,
+) -> Finding {
+    Finding { remedy: Some(remedy), ..finding(name, State::Short, now, &error.to_string()) }
 }
 
 fn finding(name: &'static str, state: State, now: impl Into<String>, why: &str) -> Finding {
@@ -234,13 +233,7 @@ fn descriptors(plan: &Plan, machine: &Machine) -> Finding {
             );
             finding("open files", State::Enough, now, &why)
         }
-        Err(error) => {
-            let need = u64::from(plan.connections) + limits::RESERVED_DESCRIPTORS as u64;
-            Finding {
-                remedy: Some(format!("ulimit -Hn {need}; ulimit -n {need}")),
-                ..finding("open files", State::Short, now, &error.to_string())
-            }
-        }
+        Err(error) => short("open files", now, &error, error.remedy()),
     }
 }
 
@@ -260,9 +253,8 @@ fn backlog(kernel: &Kernel) -> [Finding; 2] {
 
 fn clock(kernel: &Kernel) -> Finding {
     let name = "clock source";
-    let Some(source) =
-        kernel.text("/sys/devices/system/clocksource/clocksource0/current_clocksource")
-    else {
+    let path = "/sys/devices/system/clocksource/clocksource0/current_clocksource";
+    let Some(source) = kernel.text(path) else {
         return finding(name, State::Unknown, "not readable", "a slow clock costs at each message");
     };
     // These are read without a system call.
@@ -270,7 +262,6 @@ fn clock(kernel: &Kernel) -> Finding {
     if fast.contains(&source.as_str()) {
         return finding(name, State::Enough, source, "read without a system call");
     }
-    let path = "/sys/devices/system/clocksource/clocksource0/current_clocksource";
     Finding {
         remedy: Some(format!("echo tsc > {path}")),
         ..finding(name, State::Doubtful, source, "each reading is a system call of a microsecond")

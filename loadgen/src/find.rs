@@ -80,6 +80,8 @@ pub struct Answer {
     pub steps: Vec<Step>,
     /// The search was cut short.
     pub interrupted: bool,
+    /// Why the curve has fewer points than it should: a run after the search could not be made.
+    pub curve_error: Option<String>,
 }
 
 impl Answer {
@@ -115,6 +117,7 @@ pub fn find(
         }
     }
     let interrupted = stop.load(Relaxed);
+    let curve_error = steps.error.take().map(|error| error.to_string());
     let made = steps.made;
     let failing = interval.failing;
     let gave_way = made
@@ -132,6 +135,7 @@ pub fn find(
         sizing: Vec::new(),
         steps: made,
         interrupted,
+        curve_error,
     };
     if interval.passing.is_some()
         && let Some(run) = answer.standing()

@@ -16,8 +16,9 @@ const LINK_BYTES: u64 = 200;
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error(
     "--connections {connections}: {} in the kernel and in the generator need {need}, and {have} of \
-     memory are available: ask for {most} at most, or free some",
-    if *both { "both ends of each" } else { "their sockets" }
+     memory are available: {}",
+    if *both { "both ends of each" } else { "their sockets" },
+    self.remedy()
 )]
 pub struct MemoryError {
     /// Connections asked for.
@@ -30,6 +31,13 @@ pub struct MemoryError {
     have: String,
     /// Connections that fit.
     most: String,
+}
+
+impl MemoryError {
+    /// What to do, in the run's words and the doctor's.
+    pub(crate) fn remedy(&self) -> String {
+        format!("ask for {} at most, or free some", self.most)
+    }
 }
 
 /// Whether `connections` fit into `available` bytes, `both` ends of them or one.

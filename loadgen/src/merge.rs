@@ -16,8 +16,9 @@ use crate::measure::Outcome;
 use crate::report::Recorded;
 
 /// Fields of the plan that each machine may have of its own. Loads are added.
-const OWN: [&str; 8] = [
+const OWN: [&str; 9] = [
     "plan.connections",
+    "plan.floor",
     "plan.mode.broadcast.publishers",
     "plan.mode.broadcast.subscribers",
     "plan.pace.open.rate",
@@ -137,25 +138,45 @@ fn add_load(plan: &mut Plan, other: &Plan) {
     }
 }
 
+/// Every field by its name, so that none which comes later is forgotten here.
 fn add(outcome: &mut Outcome, other: &Outcome, machine: usize) {
-    outcome.loopback &= other.loopback;
-    outcome.tally.merge(&other.tally);
-    outcome.latencies.merge(&other.latencies);
-    outcome.timeline.merge(&other.timeline);
-    for (mine, theirs) in outcome.phase_results.iter_mut().zip(&other.phase_results) {
+    let Outcome {
+        target: _,
+        embedded: _,
+        loopback,
+        tally,
+        latencies,
+        timeline,
+        phase_results,
+        began,
+        rate_requested,
+        phases,
+        generator,
+        floor,
+        server,
+        notes: _,
+    } = other;
+    outcome.loopback &= loopback;
+    outcome.tally.merge(tally);
+    outcome.latencies.merge(latencies);
+    outcome.timeline.merge(timeline);
+    for (mine, theirs) in outcome.phase_results.iter_mut().zip(phase_results) {
         mine.merge(theirs);
     }
-    outcome.began = outcome.began.min(other.began);
-    outcome.rate_requested = match (outcome.rate_requested, other.rate_requested) {
+    outcome.began = outcome.began.min(*began);
+    outcome.rate_requested = match (outcome.rate_requested, rate_requested) {
         (Some(a), Some(b)) => Some(a + b),
-        (a, b) => a.or(b),
+        (a, b) => a.or(*b),
     };
-    let (mine, theirs) = (&mut outcome.phases, other.phases);
-    mine.connect = mine.connect.max(theirs.connect);
-    mine.warmup = mine.warmup.max(theirs.warmup);
-    mine.measure = mine.measure.max(theirs.measure);
-    outcome.generator.merge(&other.generator, machine);
-    outcome.server = outcome.server.take().or_else(|| other.server.clone());
+    let mine = &mut outcome.phases;
+    mine.connect = mine.connect.max(phases.connect);
+    mine.warmup = mine.warmup.max(phases.warmup);
+    mine.measure = mine.measure.max(phases.measure);
+    outcome.generator.merge(generator, machine);
+    // The slowest generator's: what is over it is over all of them.
+    let floors = [outcome.floor, *floor].into_iter().flatten();
+    outcome.floor = floors.max_by_key(|floor| floor.p50);
+    outcome.server = outcome.server.take().or_else(|| server.clone());
 }
 
 /// The worst of the verdicts, and every reason with its file.

@@ -11,7 +11,8 @@ pub enum ShardsError {
     /// The threads asked for cannot hold the connections.
     #[error(
         "open-file limit {limit}: {threads} generator threads hold {room} connections, not \
-         {connections}: use --threads {need}, or leave their number to auto"
+         {connections}: {}",
+        self.remedy()
     )]
     TooFew {
         /// Open files per thread, hard limit.
@@ -29,7 +30,8 @@ pub enum ShardsError {
     #[error(
         "open-file limit {limit}: it holds for all threads together, as private descriptor tables \
          are refused here (unshare, by a container's seccomp filter?), and {connections} \
-         connections need {need}: allow unshare, raise the limit with ulimit -n, or ask for fewer"
+         connections need {need}: {}",
+        self.remedy()
     )]
     OneTable {
         /// Open files of the process.
@@ -41,7 +43,8 @@ pub enum ShardsError {
     },
     /// The limit leaves nothing for connections.
     #[error(
-        "open-file limit {limit}: a thread needs {reserved} for itself: raise it with ulimit -n"
+        "open-file limit {limit}: a thread needs {reserved} for itself: {}",
+        self.remedy()
     )]
     NoRoom {
         /// Open files per thread, hard limit.
@@ -50,6 +53,27 @@ pub enum ShardsError {
         reserved: usize,
     },
 }
+
+impl ShardsError {
+    /// What to do, in the run's words and the doctor's.
+    pub(crate) fn remedy(&self) -> String {
+        let raise = |need: u64| format!("ulimit -Hn {need}; ulimit -n {need}");
+        match self {
+            Self::TooFew { need, .. } => {
+                format!("use --threads {need}, or leave their number to auto")
+            }
+            Self::OneTable { need, .. } => {
+                format!("allow unshare, or run as root: {}", raise(*need))
+            }
+            Self::NoRoom { reserved, .. } => {
+                format!("run as root: {}", raise(*reserved as u64 + ROOM))
+            }
+        }
+    }
+}
+
+/// Descriptors that leave a thread room for more than itself.
+const ROOM: u64 = 1024;
 
 /// The generator's shards.
 #[derive(Clone, PartialEq, Eq, Debug)]

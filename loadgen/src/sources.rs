@@ -39,10 +39,10 @@ pub enum SourcesError {
         /// Ports of one address.
         ports: u32,
         /// What to do.
-        remedy: &'static str,
+        remedy: String,
     },
     /// Not an address of this machine.
-    #[error("--source-ip {from}: not an address of this machine ({cause}): `ip addr` lists them")]
+    #[error("--source-ip {from}: not an address of this machine ({cause}): {}", self.remedy())]
     NotLocal {
         /// The address.
         from: IpAddr,
@@ -50,7 +50,7 @@ pub enum SourcesError {
         cause: std::io::Error,
     },
     /// One is IPv4, the other IPv6.
-    #[error("--source-ip {from}: the server is at {to}: use addresses of the same family")]
+    #[error("--source-ip {from}: the server is at {to}: {}", self.remedy())]
     Family {
         /// The address.
         from: IpAddr,
@@ -58,13 +58,25 @@ pub enum SourcesError {
         to: SocketAddr,
     },
     /// The kernel knows no way there.
-    #[error("no route to {to} from this machine ({cause})")]
+    #[error("no route to {to} from this machine ({cause}): {}", self.remedy())]
     NoRoute {
         /// The server.
         to: SocketAddr,
         /// What the kernel said.
         cause: std::io::Error,
     },
+}
+
+impl SourcesError {
+    /// What to do, in the run's words and the doctor's.
+    pub(crate) fn remedy(&self) -> String {
+        match self {
+            Self::Ports { remedy, .. } => remedy.clone(),
+            Self::NotLocal { .. } => "name one that `ip addr` lists".to_owned(),
+            Self::Family { .. } => "use addresses of the same family".to_owned(),
+            Self::NoRoute { to, .. } => format!("see `ip route get {}`", to.ip()),
+        }
+    }
 }
 
 /// Ports that the kernel may pick for an outgoing connection.
@@ -120,9 +132,13 @@ fn divide(
     if have < need {
         let from = sources.first().copied().flatten().unwrap_or(from);
         let remedy = if to.ip().is_loopback() && matches!(asked, Sources::Auto) {
-            "connect to 127.0.0.1 instead, which has addresses enough"
+            "connect to 127.0.0.1 instead, which has addresses enough".to_owned()
+        } else if to.ip().is_loopback() && to.is_ipv4() {
+            "use --source-ip auto".to_owned()
         } else {
-            "add --source-ip"
+            format!(
+                "use --source-ip with {need} addresses, ip addr add ADDRESS dev DEVICE gives more"
+            )
         };
         return Err(SourcesError::Ports { from, to, connections, need, have, ports, remedy });
     }
@@ -171,12 +187,12 @@ mod tests {
         assert_eq!(
             error.unwrap_err().to_string(),
             "no local port left for 127.0.0.1 -> 127.0.0.1:9001: 30000 connections need 2 source \
-             addresses of 28232 ports each, have 1: add --source-ip"
+             addresses of 28232 ports each, have 1: use --source-ip auto"
         );
         let error = divide(&Sources::Auto, ip("10.0.0.2"), to("10.0.0.9:80"), 30_000, 28_232);
         let text = error.unwrap_err().to_string();
         assert!(text.starts_with("no local port left for 10.0.0.2 -> 10.0.0.9:80"), "{text}");
-        assert!(text.ends_with("add --source-ip"), "{text}");
+        assert!(text.contains(": use --source-ip with 2 addresses, ip addr add"), "{text}");
         let error = divide(&Sources::Auto, ip("::1"), to("[::1]:80"), 30_000, 28_232);
         let text = error.unwrap_err().to_string();
         assert!(

@@ -139,11 +139,13 @@ const LEFT: &str = "\x1b[?25h\x1b[?1049l";
 fn the_view_is_left_in_order() {
     let mut on = OnTerminal::start("-c 5 -R 100 -d 1m --warmup 0s --no-pin");
     on.await_text(ENTERED);
-    on.await_text("Measuring");
-    on.await_text("keeps up");
+    // Of a line that changes only the changed cells come: this one stands from the first drawing.
+    on.await_text("Ctrl-C ends the run");
     assert_ne!(tcgetattr(&on.tty).unwrap().local_modes, on.before);
+    sleep(Duration::from_secs(3));
     interrupt(&on.child);
-    assert!(matches!(on.child.wait().unwrap().code(), Some(0 | 4)));
+    // On a machine that took so long to connect nothing was measured, which ends with 1.
+    assert!(matches!(on.child.wait().unwrap().code(), Some(0 | 1 | 4)));
     on.await_text(LEFT);
     assert_eq!(tcgetattr(&on.tty).unwrap().local_modes, on.before);
 }

@@ -58,10 +58,7 @@ fn one(args: &Args) -> Result<Plan, UsageError> {
     }
     let heartbeat = heartbeat::heartbeat(args, &size, template.as_ref())?;
     let ramp_to = ramp_to(args, pace)?;
-    let busiest = match (pace, ramp_to) {
-        (Pace::Open { rate, arrival }, Some(to)) => Pace::Open { rate: rate.max(to), arrival },
-        (pace, _) => pace,
-    };
+    let busiest = busiest(pace, ramp_to);
     let fragmentation = fragments::fragmentation(args, &size, busiest, senders(mode, connections))?;
     let around = Around {
         mode,
@@ -108,6 +105,14 @@ fn one(args: &Args) -> Result<Plan, UsageError> {
         live: if args.quiet { Live::Off } else { args.live },
         prometheus: args.prometheus,
     })
+}
+
+/// The pace at its highest.
+fn busiest(pace: Pace, ramp_to: Option<f64>) -> Pace {
+    match (pace, ramp_to) {
+        (Pace::Open { rate, arrival }, Some(to)) => Pace::Open { rate: rate.max(to), arrival },
+        (pace, _) => pace,
+    }
 }
 
 /// What a rooms protocol carries is JSON, and so text.

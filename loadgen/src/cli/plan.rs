@@ -4,7 +4,6 @@ mod life;
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Parser as _;
@@ -12,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Args;
 pub use super::message::Template;
+pub use super::outputs::{Format, Live, Output, Place};
 pub use super::pattern::Pattern;
 pub use super::phase::PhasePlan;
 use super::protocol::Protocol;
@@ -324,69 +324,6 @@ pub struct RequestExtras {
     pub subprotocols: Vec<String>,
     /// `Origin`.
     pub origin: Option<String>,
-}
-
-/// What is shown on standard error while a run lasts.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug, clap::ValueEnum)]
-pub enum Live {
-    /// The full view on a terminal, lines elsewhere
-    #[default]
-    Auto,
-    /// A view that fills the terminal
-    Full,
-    /// A line at the end of each part and every five seconds
-    Plain,
-    /// Nothing
-    Off,
-}
-
-/// One document that is made of the result.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Output {
-    /// What it looks like.
-    pub format: Format,
-    /// Where it goes.
-    pub to: Place,
-}
-
-/// What a document of the result looks like.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Format {
-    /// Everything, schema `plimsoll.loadgen/1`: it can be rendered, merged and compared again.
-    Json,
-    /// The same without `record`: what people and programs read, a few kilobytes.
-    Summary,
-    /// One page for a browser, which holds the JSON and draws it.
-    Html,
-    /// A row for each second and kind.
-    Csv,
-    /// Percentiles of the answering kind, as `HdrHistogram`'s plotters read them.
-    Hgrm,
-    /// Interval log of all kinds (`HdrHistogram` V2).
-    Hlog,
-}
-
-impl Format {
-    /// Its flag.
-    pub fn flag(self) -> &'static str {
-        match self {
-            Self::Json => "--json",
-            Self::Summary => "--json-summary",
-            Self::Html => "--html",
-            Self::Csv => "--csv",
-            Self::Hgrm => "--hgrm",
-            Self::Hlog => "--hlog",
-        }
-    }
-}
-
-/// Where a document goes.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Place {
-    /// Standard output; the report goes to standard error.
-    Stdout,
-    /// A file, replaced in one step when the run is over.
-    File(PathBuf),
 }
 
 impl Plan {

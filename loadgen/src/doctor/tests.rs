@@ -87,10 +87,16 @@ fn a_run_and_the_doctor_say_the_same() {
     let to = SocketAddr::from((Ipv4Addr::LOCALHOST, 9001));
     let ports = named(&findings, "local ports");
     let error = sources::choose(&plan("--source-ip 127.0.0.1").sources, to, 50_000);
-    assert_eq!(ports.why, error.err().unwrap().to_string());
+    let error = error.err().unwrap();
+    assert_eq!((&ports.why, ports.remedy.clone()), (&error.to_string(), Some(error.remedy())));
     let findings = tree.examine("-c 100M -t 1");
     let error = shards::plan(Some(1), SMALL.cores, 100_000_000, SMALL.open_files).err().unwrap();
-    assert_eq!(named(&findings, "open files").why, error.to_string());
+    let files = named(&findings, "open files");
+    assert_eq!((&files.why, files.remedy.clone()), (&error.to_string(), Some(error.remedy())));
+    // A run says what to do, too: the doctor's command stands in its own line.
+    for found in [files, named(&findings, "memory")].into_iter().filter(|f| f.remedy.is_some()) {
+        assert!(found.why.ends_with(found.remedy.as_deref().unwrap()), "{found:?}");
+    }
 }
 
 #[test]

@@ -6,6 +6,7 @@ function search() {
   const gave = find.gave_way ? `; there gave way: ${find.gave_way}: ${find.gave_way_reason}` : "";
   page.append(section("The answer", `Highest load that passes: ${load(find.highest_passing)}. Lowest that fails: ${load(find.lowest_failing)}${gave}.`,
     find.interrupted ? make("p", { class: "doubt" }, "Interrupted: the search did not come to its end.") : null));
+  if (find.curve_error) page.append(make("p", { class: "doubt" }, `The curve ends early: ${find.curve_error}`));
   const points = find.curve.filter((point) => point.latency);
   if (points.length < 2) return;
   const line = (name, key, k) => ({ name, color: color(k), dots: true, points: points.map((point) => [point.load, point.latency[key], false, !point.passed]) });

@@ -7,7 +7,9 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::sync::{Mutex, Once, PoisonError};
 
-use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
+use rustix::termios::{
+    LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcgetwinsize, tcsetattr,
+};
 
 /// The other screen (xterm's 1049), no cursor.
 const ENTER: &[u8] = b"\x1b[?1049h\x1b[?25l";
@@ -39,6 +41,8 @@ impl Screen {
         let before = tcgetattr(&tty)?;
         let mut quiet = before.clone();
         quiet.local_modes.remove(LocalModes::ECHO | LocalModes::ICANON);
+        // Ctrl-Z would leave the shell on the other screen, and the server without its load.
+        quiet.special_codes[SpecialCodeIndex::VSUSP] = 0;
         tcsetattr(&tty, OptionalActions::Now, &quiet)?;
         let screen = Self(tty.try_clone()?);
         (&screen.0).write_all(ENTER)?;

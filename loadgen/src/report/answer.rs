@@ -44,6 +44,9 @@ pub(super) fn text(answer: &Answer, style: Style) -> String {
     }
     lines.push(String::new());
     lines.extend(curve(answer, style));
+    if let Some(why) = &answer.curve_error {
+        lines.push(style.doubtful(&format!("the curve ends early: {why}")));
+    }
     if let Some(usl) = &answer.usl {
         lines.push(String::new());
         lines.push(law(usl));
@@ -159,6 +162,7 @@ mod tests {
             sizing: Vec::new(),
             steps: Vec::new(),
             interrupted: false,
+            curve_error: None,
         }
     }
 
@@ -171,6 +175,9 @@ mod tests {
         );
         assert!(first(&answer(Some(1e6), None)).contains("the most that was to be tried"));
         assert!(first(&answer(None, Some(1.0))).starts_with("nothing passes"));
+        let broken = Some("the server is gone".to_owned());
+        let all = text(&Answer { curve_error: broken, ..answer(None, None) }, Style::PLAIN);
+        assert!(all.contains("the curve ends early: the server is gone\n"), "{all}");
         let all = text(&answer(Some(1.0), Some(2.0)), Style::PLAIN);
         assert!(
             all.contains("at 2.00 messages/s this gave way: latency: response.p99<20ms: 25.0ms")

@@ -77,6 +77,8 @@ struct Found<'a> {
     gave_way: Option<Limit>,
     gave_way_reason: Option<&'a str>,
     interrupted: bool,
+    /// Why the curve has fewer points than it should.
+    curve_error: Option<&'a str>,
     steps: usize,
     curve: &'a [Point],
     usl: Option<Usl>,
@@ -211,6 +213,7 @@ fn found(answer: &Answer) -> Found<'_> {
         gave_way: answer.gave_way.as_ref().map(|(limit, _)| *limit),
         gave_way_reason: answer.gave_way.as_ref().map(|(_, why)| why.as_str()),
         interrupted: answer.interrupted,
+        curve_error: answer.curve_error.as_deref(),
         steps: answer.steps.len(),
         curve: &answer.curve,
         usl: answer.usl,

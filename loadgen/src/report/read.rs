@@ -61,6 +61,8 @@ struct Search {
     gave_way: Option<Limit>,
     gave_way_reason: Option<String>,
     interrupted: bool,
+    #[serde(default)]
+    curve_error: Option<String>,
     curve: Vec<Point>,
     usl: Option<Usl>,
     sizing: Vec<Row>,
@@ -77,6 +79,7 @@ impl From<Search> for Answer {
             sizing: search.sizing,
             steps: Vec::new(),
             interrupted: search.interrupted,
+            curve_error: search.curve_error,
         }
     }
 }
