@@ -66,8 +66,12 @@ impl Outcome {
         self.floor.zip(median).is_some_and(|(floor, median)| floor::is_near(median, &floor))
     }
 
-    /// Whether the end of the measured window was like itself; `None` if it was too short to say.
+    /// Whether the end of the measured window was like itself; `None` if it was too short to say
+    /// or if its phases are meant to differ.
     pub fn steadiness(&self) -> Option<Steadiness> {
+        if !self.phase_results.is_empty() {
+            return None;
+        }
         self.timeline.steadiness(self.answered()?.0, self.phases.measure)
     }
 
