@@ -67,6 +67,7 @@ pub fn judge(plan: &Plan, outcome: &Outcome) -> Judgement {
     }
     unclear.extend(too_slow(outcome));
     unclear.extend(too_few_connections(outcome));
+    unclear.extend(excused(outcome));
     unclear.extend(silence(plan, outcome));
     let verdict = match (bound.is_empty(), unclear.is_empty()) {
         (true, true) => Verdict::Valid,
@@ -179,19 +180,36 @@ fn too_slow(outcome: &Outcome) -> Option<String> {
     })
 }
 
+/// Churn excused too much: how long a connection takes to let go and to come back is the server's
+/// doing too, and what falls due meanwhile is in no latency.
+fn excused(outcome: &Outcome) -> Option<String> {
+    let (due, life) = (outcome.tally.due, &outcome.tally.life);
+    let excused = life.skipped_in_turn;
+    (excused as f64 > (due + life.skipped) as f64 * (1.0 - RATE_SHARE)).then(|| {
+        format!(
+            "{} messages fell due on connections whose turn to leave it was, over 1 %: their waits \
+             are in no latency; lower --churn, or see why leaving and coming back takes so long",
+            grouped(excused)
+        )
+    })
+}
+
 /// Another number of connections was measured than was asked for.
 fn too_few_connections(outcome: &Outcome) -> Option<String> {
     let tally = &outcome.tally;
-    // Who was dropped on purpose is none of them: churn and storms are what was asked for.
-    let stayed = tally.established.saturating_sub(tally.lost());
+    // Who was dropped on purpose is none of them: churn and storms are what was asked for. Who did
+    // not come back is.
+    let stayed = tally.established.saturating_sub(tally.lost() + tally.life.still_away);
     ((stayed as f64) < tally.requested as f64 * CONNECTION_SHARE).then(|| {
         format!(
-            "{} connections were established of the {} requested, {} of them ended early and {} \
-             froze unanswered: under 99 %; see the errors for the cause",
+            "{} connections were established of the {} requested, {} of them ended early, {} froze \
+             unanswered and {} that had left were not back at the end: under 99 %; see the errors \
+             for the cause",
             grouped(tally.established),
             grouped(tally.requested),
             grouped(tally.closed_early),
-            grouped(tally.frozen)
+            grouped(tally.frozen),
+            grouped(tally.life.still_away)
         )
     })
 }

@@ -260,7 +260,10 @@ impl Share {
         let share = |part: u64, all: u64| (all > 0).then(|| part as f64 / all as f64);
         match self {
             Self::Errors => Some(error_share(tally)),
-            Self::Established => share(tally.established, tally.requested),
+            // Who left on purpose and did not come back is not there.
+            Self::Established => {
+                share(tally.established.saturating_sub(tally.life.still_away), tally.requested)
+            }
             Self::Reach => tally.broadcast.as_ref().map(BroadcastTally::reach),
             Self::Rate => Some(outcome.rate_achieved() / outcome.rate_due()?),
         }
@@ -273,11 +276,11 @@ pub fn error_share(tally: &Tally) -> f64 {
     if tried == 0 { 0.0 } else { wrong as f64 / tried as f64 }
 }
 
-/// What went wrong, and everything that was tried: connections that failed, ended early or could
-/// not come back, messages and pings unanswered, replies corrupt, doubled or out of order,
-/// deliveries lost.
+/// What went wrong, and everything that was tried: connections that failed, ended early, could not
+/// come back or were not back at the end, messages and pings unanswered, replies corrupt, doubled or
+/// out of order, deliveries lost.
 pub fn errors(tally: &Tally) -> (u64, u64) {
-    let lost = tally.broadcast.as_ref().map_or(0, |b| b.lost() + b.duplicate + b.reordered);
+    let lost = tally.broadcast.as_ref().map_or(0, BroadcastTally::lost);
     let expected = tally.broadcast.as_ref().map_or(0, |b| b.expected);
     let wrong = tally.failed
         + tally.closed_early
@@ -287,8 +290,9 @@ pub fn errors(tally: &Tally) -> (u64, u64) {
         + tally.duplicate
         + tally.reordered
         + tally.life.failures()
+        + tally.life.still_away
         + lost;
-    let returns = tally.life.returns() + tally.life.failures();
+    let returns = tally.life.returns() + tally.life.failures() + tally.life.still_away;
     let tried = tally.requested + returns + tally.due + tally.pings_sent + expected;
     // A connection's one fault may spoil more than was tried on it.
     (wrong.min(tried), tried)

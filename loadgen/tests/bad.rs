@@ -30,6 +30,7 @@ const BAD: &[(&str, &str, &str)] = &[
     ("rooms", "1.5", "not a whole number"),
     ("publishers", "0", "must be at least 1"),
     ("subscribers", "-1", "not a whole number"),
+    ("prometheus", "here", "invalid socket address syntax"),
     ("message", "{data}", "--message"),
     ("message-file", "/no/such/file", "--message-file"),
     ("data", "/no/such/file", "--data"),

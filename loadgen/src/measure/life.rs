@@ -28,6 +28,8 @@ pub struct LifeTally {
     /// Messages that fell due in the window on connections that were away on purpose: not sent,
     /// and in no other count.
     pub skipped: u64,
+    /// Those of them on connections whose turn to leave it was.
+    pub skipped_in_turn: u64,
     /// Messages of the window, sent or not, that were lost with connections dropped on purpose.
     pub abandoned: u64,
     /// Pings sent that were lost so.
@@ -112,6 +114,7 @@ impl LifeTally {
         self.still_away += other.still_away;
         add_causes(&mut self.errors, &other.errors);
         self.skipped += other.skipped;
+        self.skipped_in_turn += other.skipped_in_turn;
         self.abandoned += other.abandoned;
         self.pings_abandoned += other.pings_abandoned;
         let most = self.storms.len().max(other.storms.len());

@@ -189,10 +189,15 @@ pub(super) fn add_causes(mine: &mut BTreeMap<String, u64>, theirs: &BTreeMap<Str
     }
 }
 
+/// Causes that are told apart.
+const MAX_CAUSES: usize = 200;
+
 pub(super) fn count(errors: &mut BTreeMap<String, u64>, cause: &str) {
     if let Some(count) = errors.get_mut(cause) {
         *count += 1;
     } else {
-        errors.insert(cause.to_owned(), 1);
+        // A peer that never says the same twice fills no memory.
+        let cause = if errors.len() < MAX_CAUSES { cause } else { "other causes" };
+        *errors.entry(cause.to_owned()).or_default() += 1;
     }
 }

@@ -12,6 +12,9 @@ use serde::Deserialize;
 const CONNECT: u64 = 1;
 pub(super) const SUBSCRIBE: u64 = 2;
 
+/// Characters of a server's reason that are kept.
+const LONGEST_WORDS: usize = 100;
+
 /// One line from the server.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum Line<'a> {
@@ -154,7 +157,9 @@ fn parse(line: &[u8]) -> Line<'_> {
 
 impl Fault<'_> {
     fn words(&self) -> String {
-        format!("{} ({})", self.message.escape_debug(), self.code)
+        // A server's words become a cause in the report: a line of it, whatever they are.
+        let words: String = self.message.chars().take(LONGEST_WORDS).collect();
+        format!("{} ({})", words.escape_debug(), self.code)
     }
 }
 

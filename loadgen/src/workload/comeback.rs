@@ -95,8 +95,9 @@ impl Workload {
     pub(super) fn queue_absent(&mut self, local: u32, intended: Nanos) {
         let measured = self.measured(intended);
         match self.absence(local) {
-            Some(Why::Churn | Why::Storm(_)) => {
+            Some(why @ (Why::Churn | Why::Storm(_))) => {
                 self.tally.life.skipped += u64::from(measured);
+                self.tally.life.skipped_in_turn += u64::from(measured && why == Why::Churn);
                 return;
             }
             Some(Why::Lost) => {

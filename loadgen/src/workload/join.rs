@@ -137,10 +137,18 @@ impl Workload {
                 Line::Ping => {
                     tx.send(Kind::Text, PONG);
                 }
-                Line::Done(SUBSCRIBE) if joining => self.joined(local, tx, now),
+                Line::Done(SUBSCRIBE) if joining => {
+                    // A slow consumer's joining is in everybody's books, not in its own.
+                    let aside = self.step_aside(local);
+                    self.joined(local, tx, now);
+                    self.step_back(aside);
+                }
                 Line::Refused(_, why) if joining => {
                     let text = format!("the server refused the join: {why}");
-                    return self.not_joined(local, tx, &text, now);
+                    let aside = self.step_aside(local);
+                    self.not_joined(local, tx, &text, now);
+                    self.step_back(aside);
+                    return;
                 }
                 Line::Refused(_, why) => self.tally.error(&format!("publish refused: {why}")),
                 Line::Removed(why) => self.tally.error(&format!("put out of its room: {why}")),

@@ -12,7 +12,7 @@ use crate::hub::rooms::RoomsSettings;
 use crate::limits;
 
 fn rooms() -> World {
-    World::new(2, 8, open(Namespace { join_leave: false, ..Namespace::open() }))
+    World::new(2, 8, open(Namespace::open()))
 }
 
 /// The value of a text field, wherever it stands.
@@ -145,7 +145,7 @@ fn rooms_by_the_thousand_that_nobody_is_in_are_bounded() {
 
 #[test]
 fn what_was_missed_is_recovered_or_said_to_be_gone() {
-    let options = Namespace { history_size: 3, join_leave: false, ..Namespace::open() };
+    let options = Namespace { history_size: 3, ..Namespace::open() };
     let mut world = World::new(2, 8, open(options));
     let (ann, bob) = (world.connect(0), world.connect(1));
     let epoch = field(&said(&mut world, ann, r#"{"id":2,"subscribe":{"channel":"c"}}"#), "epoch");
@@ -379,7 +379,8 @@ fn a_shard_that_has_slept_knows_how_late_it_is() {
 
 #[test]
 fn members_are_told_who_joins_and_leaves() {
-    let mut world = World::new(2, 8, open(Namespace::open()));
+    let told = Namespace { join_leave: true, ..Namespace::open() };
+    let mut world = World::new(2, 8, open(told));
     let (ann, bob) = (world.connect(0), world.connect(1));
     world.ask(ann, r#"{"id":2,"subscribe":{"channel":"c"}}"#);
     world.ask(bob, r#"{"id":2,"subscribe":{"channel":"c"}}"#);
