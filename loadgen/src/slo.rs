@@ -277,8 +277,8 @@ pub fn error_share(tally: &Tally) -> f64 {
 }
 
 /// What went wrong, and everything that was tried: connections that failed, ended early, could not
-/// come back or were not back at the end, messages and pings unanswered, replies corrupt, doubled or
-/// out of order, deliveries lost.
+/// come back or were not back at the end, messages and pings unanswered, replies corrupt, doubled
+/// or out of order, deliveries lost.
 pub fn errors(tally: &Tally) -> (u64, u64) {
     let lost = tally.broadcast.as_ref().map_or(0, BroadcastTally::lost);
     let expected = tally.broadcast.as_ref().map_or(0, |b| b.expected);
