@@ -5,6 +5,7 @@
 //! be: the interval says by how much it could be without being seen.
 
 mod bootstrap;
+mod student;
 mod text;
 
 use crate::cli::differences;
@@ -13,13 +14,15 @@ use crate::judge::Verdict;
 use crate::measure::{Kind, Latency, Outcome};
 use crate::report::Recorded;
 use crate::slo::{Metric as Clause, Stat, errors};
-use bootstrap::{Figure, Ratio, Window, normal, ratios};
+use bootstrap::{Figure, Level, Ratio, Window, ratios, windows_needed};
+use student::normal;
 pub use text::report;
 
-/// Draws: the interval's ends are then far surer than the interval is wide.
-const DRAWS: usize = 1000;
 /// Fewest windows of each side that say anything of noise.
 const ENOUGH: usize = 5;
+/// Errors that nobody asked about decide from this difference of their shares on: one connection
+/// that is lost takes all its messages along, which chance does to any run.
+const ERRORS_DIFFER: f64 = 0.001;
 /// Percentiles that the table always has.
 const SHOWN: [f64; 4] = [0.5, 0.9, 0.99, 0.999];
 
@@ -71,7 +74,8 @@ impl Metric {
 /// How the comparison is made.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Terms {
-    /// What decides; empty is the 99th percentile of the answers, and the errors.
+    /// What decides; empty is the 99th percentile of the answers, and errors from a difference of
+    /// 0.1 percentage point on.
     pub metrics: Vec<Metric>,
     /// That a difference which chance made is not called one, 0 to 1, all that decide together.
     pub confidence: f64,
@@ -112,6 +116,8 @@ pub struct Row {
     pub decides: bool,
     /// Whether fewer than 100 samples of a side lie beyond it.
     pub few: bool,
+    /// Why nothing could be said of it however much it differed, and what would help.
+    pub too_little: Option<String>,
 }
 
 /// Everything that was found.
@@ -151,7 +157,8 @@ pub fn compare(a: &[Recorded], b: &[Recorded], terms: &Terms) -> Comparison {
     );
     // The more is asked, the likelier chance answers once: each gets its share (Bonferroni).
     let confidence = 1.0 - (1.0 - terms.confidence) / deciding.len() as f64;
-    let judge = Judge { a, b, confidence, threshold: terms.threshold, kind };
+    let least_errors = if terms.metrics.is_empty() { ERRORS_DIFFER } else { 0.0 };
+    let judge = Judge { a, b, confidence, threshold: terms.threshold, kind, least_errors };
     let rows: Vec<Row> = metrics
         .into_iter()
         .map(|metric| Row { decides: deciding.contains(&metric), ..judge.row(metric) })
@@ -185,6 +192,8 @@ struct Judge<'a> {
     threshold: f64,
     /// What is answered.
     kind: Kind,
+    /// Differences of the errors' shares up to this do not matter.
+    least_errors: f64,
 }
 
 impl Judge<'_> {
@@ -209,7 +218,7 @@ impl Judge<'_> {
         if !enough(&a) || !enough(&b) {
             return None;
         }
-        ratios(&a, &b, &[figure], self.confidence, DRAWS)?.into_iter().next()
+        ratios(&a, &b, &[figure], Level::of(self.confidence))?.into_iter().next()
     }
 
     /// `worse` is 1 where more is worse and -1 where less is.
@@ -223,12 +232,21 @@ impl Judge<'_> {
             finding: Finding::Unknown,
             decides: false,
             few: false,
+            too_little: None,
         };
         let Some(found) = ratio else { return row };
         let ratio = found.b / found.a;
         (row.a, row.b, row.ratio) = (Some(found.a), Some(found.b), Some(ratio));
         row.interval = Some([found.low, found.high]);
-        let doubt = (1.0 - self.confidence) / 2.0;
+        let doubt = Level::of(self.confidence).doubt();
+        if found.least_chance > doubt {
+            row.too_little = Some(format!(
+                "chance cannot be ruled out so surely from so few windows; runs need at least {} \
+                 each, or ask for less --confidence or fewer figures",
+                windows_needed(doubt)
+            ));
+            return row;
+        }
         let more = found.low > 1.0 && found.chance_higher <= doubt && ratio > 1.0 + self.threshold;
         let less = found.high < 1.0 && found.chance_lower <= doubt && ratio < 1.0 - self.threshold;
         row.finding = match (more, less) {
@@ -257,9 +275,10 @@ impl Judge<'_> {
         let [low, high] = difference((a, tried_a as f64), (b, tried_b as f64), z);
         (row.a, row.b, row.interval) = (Some(a), Some(b), Some([low, high]));
         row.ratio = (a > 0.0).then(|| b / a);
-        row.finding = if low > 0.0 && b > a * (1.0 + self.threshold) {
+        let matters = (b - a).abs() > self.least_errors;
+        row.finding = if matters && low > 0.0 && b > a * (1.0 + self.threshold) {
             Finding::Worse
-        } else if high < 0.0 && b < a * (1.0 - self.threshold) {
+        } else if matters && high < 0.0 && b < a * (1.0 - self.threshold) {
             Finding::Better
         } else {
             Finding::Same
@@ -328,6 +347,14 @@ fn doubts(a: &[Recorded], b: &[Recorded]) -> Vec<String> {
                 run.path.display()
             ));
         }
+    }
+    if let Some(run) = a.iter().chain(b).find(|run| !run.run.outcome.phase_results.is_empty()) {
+        let phases = counted(run.run.outcome.phase_results.len() as u64, "phase");
+        doubts.push(format!(
+            "{} has {phases}: the figures here mix the loads of all of them, so look at the phases \
+             in its report",
+            run.path.display()
+        ));
     }
     let Some((first, others)) = a.split_first() else { return doubts };
     for other in others.iter().chain(b) {

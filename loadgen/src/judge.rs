@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::cli::Plan;
 use crate::cli::plan::Pace;
 use crate::human::{decimal, grouped, time};
-use crate::measure::{Kind, Outcome};
+use crate::measure::{Kind, Outcome, PhaseResult};
 
 /// Least share of the requested rate that must have been sent.
 const RATE_SHARE: f64 = 0.99;
@@ -66,6 +66,7 @@ pub fn judge(plan: &Plan, outcome: &Outcome) -> Judgement {
         unclear.extend(waiting_threads(outcome));
     }
     unclear.extend(too_slow(outcome));
+    unclear.extend(outcome.phase_results.iter().filter_map(too_slow_a_phase));
     unclear.extend(too_few_connections(outcome));
     unclear.extend(excused(outcome));
     unclear.extend(silence(plan, outcome));
@@ -190,6 +191,23 @@ fn excused(outcome: &Outcome) -> Option<String> {
             "{} messages fell due on connections whose turn to leave it was, over 1 %: their waits \
              are in no latency; lower --churn, or see why leaving and coming back takes so long",
             grouped(excused)
+        )
+    })
+}
+
+/// The same of one phase of several: what one held back may vanish in the sum.
+fn too_slow_a_phase(phase: &PhaseResult) -> Option<String> {
+    let (seconds, due) = (phase.lasts.as_secs_f64(), phase.counts.due);
+    let requested = phase.rate_requested.filter(|_| seconds > 0.0)?;
+    let requested = if due > 0 { due as f64 / seconds } else { requested };
+    let achieved = phase.rate_achieved();
+    (achieved < requested * RATE_SHARE).then(|| {
+        format!(
+            "phase {}: {} messages a second were sent of the {} requested, under 99 %; lower its \
+             rate, or see errors, connections and generator for what held them up",
+            phase.name,
+            decimal(achieved),
+            decimal(requested)
         )
     })
 }

@@ -82,6 +82,42 @@ fn errors_alone_can_be_worse() {
     assert!(low > 0.01 && high < 0.03, "{low} {high}");
 }
 
+/// A connection that is lost takes what it had in flight along: that is no difference of servers.
+#[test]
+fn few_errors_decide_only_when_asked() {
+    let (mut a, mut b) = (run("a", noisy), run("b", noisy));
+    for run in [&mut a, &mut b] {
+        run.run.outcome.tally.due = 1_000_000;
+    }
+    b.run.outcome.tally.unanswered = 8;
+    let (a, b) = (std::slice::from_ref(&a), std::slice::from_ref(&b));
+    assert_eq!(compare(a, b, &TERMS).finding, Finding::Same);
+    let asked = Terms { metrics: vec![Metric::Errors], ..TERMS };
+    assert_eq!(compare(a, b, &asked).finding, Finding::Worse);
+}
+
+/// Five blocks of each side can be shared out in 252 ways: none is as rare as 1 in 400.
+#[test]
+fn what_could_never_be_found_is_unknown() {
+    let (mut a, mut b) = (run("a", noisy), run("b", |second, k| noisy(second, k) * 12 / 10));
+    let sure = Terms { confidence: 0.999, ..TERMS };
+    let found = compare(std::slice::from_ref(&a), std::slice::from_ref(&b), &sure);
+    assert_eq!(
+        (found.finding, row(&found, "response.p99").finding),
+        (Finding::Unknown, Finding::Unknown)
+    );
+    let text = report(&found, Style::PLAIN);
+    let needed = windows_needed((1.0 - found.confidence) / 2.0);
+    assert!(needed > 20 && text.contains(&format!("at least {needed} each")), "{text}");
+    for run in [&mut a, &mut b] {
+        let timeline = &mut run.run.outcome.timeline;
+        let more = timeline.windows.iter().cycle().take(needed).cloned().collect();
+        timeline.windows = more;
+        run.run.outcome.phases.measure = Duration::from_secs(needed as u64);
+    }
+    assert_eq!(compare(&[a], &[b], &sure).finding, Finding::Worse);
+}
+
 #[test]
 fn what_speaks_against_it_is_said() {
     let (a, mut b) = (run("a", noisy), run("b", noisy));
@@ -98,6 +134,14 @@ fn what_speaks_against_it_is_said() {
             "b was not asked for the same as a: plan.size.max is 4096, not 125"
         ]
     );
+}
+
+#[test]
+fn a_mix_of_phases_is_said() {
+    let (a, mut b) = (run("a", noisy), run("b", noisy));
+    b.run.outcome.phase_results = vec![crate::measure::PhaseResult::default(); 2];
+    let found = compare(&[a], &[b], &TERMS);
+    assert!(found.doubts[0].starts_with("b has 2 phases: the figures here mix"), "{found:?}");
 }
 
 #[test]

@@ -26,6 +26,10 @@ pub fn report(comparison: &Comparison, style: Style) -> String {
         let note = "* fewer than 100 samples of a side lie beyond it: a few stalls decide it";
         lines.push(style.aside(note));
     }
+    if comparison.rows.iter().any(|row| row.decides && row.metric == "errors") {
+        let note = "errors that --metric does not name decide beyond 0.1 percentage point only";
+        lines.push(style.aside(note));
+    }
     let note = "> decides; the interval of errors is that of the difference, in percentage points";
     lines.push(style.aside(note));
     lines.push(String::new());
@@ -90,10 +94,14 @@ fn answer(comparison: &Comparison, style: Style) -> String {
             "B is better than A by {}, beyond noise and by more than {more} %",
             named(Finding::Better)
         )),
-        Finding::Unknown => style.doubtful(&format!(
-            "there is too little to say anything of {}: measure for longer",
-            named(Finding::Unknown)
-        )),
+        Finding::Unknown => {
+            let why = deciding().find_map(|row| row.too_little.as_deref());
+            style.doubtful(&format!(
+                "there is too little to say anything of {}: {}",
+                named(Finding::Unknown),
+                why.unwrap_or("measure for longer")
+            ))
+        }
         Finding::Same => {
             let unseen = deciding().filter(|row| row.metric != "errors" && row.metric != "rate");
             let highest = unseen.filter_map(|row| Some((&row.metric, row.interval?[1])));

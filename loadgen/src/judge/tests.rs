@@ -95,6 +95,31 @@ fn achieved_rate() {
     });
 }
 
+/// A phase that sent 80 % is no valid one, although the run as a whole sent more than 99 %.
+#[test]
+fn achieved_rate_of_each_phase() {
+    let phase = |name: &str, due, sent| PhaseResult {
+        name: name.to_owned(),
+        lasts: Duration::from_secs(5),
+        rate_requested: Some(due as f64 / 5.0),
+        counts: crate::measure::PhaseCounts { due, sent, ..Default::default() },
+        ..PhaseResult::default()
+    };
+    valid(|outcome| {
+        outcome.phase_results = vec![phase("calm", 250, 250), phase("rush", 9_750, 9_700)];
+    });
+    let reason = "phase calm: 40.0 messages a second were sent of the 50.0 requested";
+    faulted(Verdict::Inconclusive, reason, |outcome| {
+        outcome.tally.sent = 9_950;
+        outcome.phase_results = vec![phase("calm", 250, 200), phase("rush", 9_750, 9_750)];
+    });
+    // A closed loop has no rate to keep.
+    valid(|outcome| {
+        let closed = PhaseResult { rate_requested: None, ..phase("closed", 250, 200) };
+        outcome.phase_results = vec![closed];
+    });
+}
+
 #[test]
 fn send_lag_counts_only_over_both_bounds() {
     // Long, but a twentieth of the response.
