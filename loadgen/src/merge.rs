@@ -16,13 +16,15 @@ use crate::measure::Outcome;
 use crate::report::Recorded;
 
 /// Fields of the plan that each machine may have of its own. Loads are added.
-const OWN: [&str; 9] = [
+const OWN: [&str; 11] = [
     "plan.connections",
     "plan.floor",
+    "plan.life.churn",
     "plan.mode.broadcast.publishers",
     "plan.mode.broadcast.subscribers",
     "plan.pace.open.rate",
     "plan.pin",
+    "plan.ramp_to",
     "plan.seed",
     "plan.sources",
     "plan.threads",
@@ -31,10 +33,13 @@ const OWN: [&str; 9] = [
 /// Beginnings of the measured windows this far apart are worth a note.
 const TOGETHER: Duration = Duration::from_secs(1);
 
+/// Least share of the longest measured window in which all loads were on the server at once.
+const COMMON: f64 = 0.9;
+
 /// Results that are not parts of one run.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "{} with {}: {field} differs ({first}, {second}); {remedy}",
+    "{} with {}: {problem}; {remedy}",
     .with.display(),
     .path.display()
 )]
@@ -43,12 +48,8 @@ pub struct MergeError {
     pub path: PathBuf,
     /// The first file.
     pub with: PathBuf,
-    /// The field that differs, as the result file names it.
-    pub field: String,
-    /// The first file's value.
-    pub first: String,
-    /// The other's.
-    pub second: String,
+    /// The field that differs, as the result file names it, with both values; or that none does.
+    pub problem: String,
     /// What to do.
     pub remedy: &'static str,
 }
@@ -59,7 +60,10 @@ pub struct MergeError {
 /// The first file that differs from the first one in what must not differ, and in which field.
 pub fn merge(runs: &[Recorded]) -> Result<Option<Run>, Box<MergeError>> {
     let Some((first, others)) = runs.split_first() else { return Ok(None) };
-    others.iter().try_for_each(|other| fits(first, other))?;
+    for (at, other) in others.iter().enumerate() {
+        fits(first, other)?;
+        runs[..=at].iter().try_for_each(|earlier| is_another(earlier, other))?;
+    }
     let mut plan = first.run.plan.clone();
     let mut outcome = first.run.outcome.clone();
     let servers = runs.iter().filter(|run| run.run.outcome.server.is_some()).count();
@@ -75,19 +79,70 @@ pub fn merge(runs: &[Recorded]) -> Result<Option<Run>, Box<MergeError>> {
         );
     }
     let held = plan.slo.as_ref().map(|slo| slo.hold(&outcome)).unwrap_or_default();
-    Ok(Some(Run { plan, outcome, judgement: worst(runs), held }))
+    let mut judgement = worst(runs);
+    if let Some(reason) = apart(runs) {
+        judgement.reasons.push(reason);
+        if judgement.verdict == Verdict::Valid {
+            judgement.verdict = Verdict::Inconclusive;
+        }
+    }
+    Ok(Some(Run { plan, outcome, judgement, held }))
+}
+
+/// A run twice would be twice the load that there was.
+fn is_another(first: &Recorded, other: &Recorded) -> Result<(), Box<MergeError>> {
+    let (a, b) = (&first.run, &other.run);
+    let same = a.outcome.began == b.outcome.began
+        && a.plan.seed == b.plan.seed
+        && a.outcome.tally == b.outcome.tally;
+    if !same {
+        return Ok(());
+    }
+    let began = calendar(&a.outcome);
+    Err(Box::new(MergeError {
+        path: other.path.clone(),
+        with: first.path.clone(),
+        problem: format!("began, seed and all counts are the same ({began}): the same run twice"),
+        remedy: "name each machine's result once",
+    }))
+}
+
+fn calendar(outcome: &Outcome) -> String {
+    match outcome.began {
+        None => "unknown".to_owned(),
+        Some(at) => humantime::format_rfc3339_seconds(at).to_string(),
+    }
+}
+
+/// Loads that were the sum for a part of the time only.
+fn apart(runs: &[Recorded]) -> Option<String> {
+    let window = |run: &Recorded| {
+        let began = run.run.outcome.began?;
+        Some((began, began + run.run.outcome.phases.measure))
+    };
+    let windows: Vec<_> = runs.iter().filter_map(window).collect();
+    let begin = windows.iter().map(|window| window.0).max()?;
+    let end = windows.iter().map(|window| window.1).min()?;
+    let longest = runs.iter().map(|run| run.run.outcome.phases.measure).max()?.as_secs_f64();
+    let common = end.duration_since(begin).unwrap_or_default().as_secs_f64();
+    (common < longest * COMMON).then(|| {
+        format!(
+            "the measured windows have {common:.1} s of {longest:.1} s in common, under 90 %: the \
+             sum of the loads was not there all the time; start the machines together, and set \
+             their clocks"
+        )
+    })
 }
 
 /// Whether two results may be parts of one run.
 fn fits(first: &Recorded, other: &Recorded) -> Result<(), Box<MergeError>> {
     let refused = |field: &str, values: [String; 2], remedy| {
         let [first_value, second] = values;
+        let problem = format!("{field} differs ({first_value}, {second})");
         Err(Box::new(MergeError {
             path: other.path.clone(),
             with: first.path.clone(),
-            field: field.to_owned(),
-            first: first_value,
-            second,
+            problem,
             remedy,
         }))
     };
@@ -106,13 +161,9 @@ fn fits(first: &Recorded, other: &Recorded) -> Result<(), Box<MergeError>> {
         return refused("find", [value(first), value(other)], "a search cannot be added");
     }
     if !overlap(a, b) {
-        let value = |outcome: &Outcome| match outcome.began {
-            None => "unknown".to_owned(),
-            Some(at) => humantime::format_rfc3339_seconds(at).to_string(),
-        };
         let remedy = "their measured windows did not overlap, so no load was their sum: start them \
                       together, and set the machines' clocks";
-        return refused("record.began", [value(a), value(b)], remedy);
+        return refused("record.began", [calendar(a), calendar(b)], remedy);
     }
     Ok(())
 }
@@ -132,6 +183,11 @@ fn add_load(plan: &mut Plan, other: &Plan) {
     if let (Pace::Open { rate, .. }, Pace::Open { rate: more, .. }) = (&mut plan.pace, other.pace) {
         *rate += more;
     }
+    let sum = |mine: &mut Option<f64>, more: Option<f64>| {
+        *mine = mine.map_or(more, |mine| Some(mine + more.unwrap_or_default()));
+    };
+    sum(&mut plan.life.churn, other.life.churn);
+    sum(&mut plan.ramp_to, other.ramp_to);
     if let (Mode::Broadcast(rooms), Mode::Broadcast(more)) = (&mut plan.mode, other.mode) {
         rooms.publishers = rooms.publishers.saturating_add(more.publishers);
         rooms.subscribers = rooms.subscribers.saturating_add(more.subscribers);
@@ -268,7 +324,9 @@ mod tests {
         let second = outcome.timeline.windows[9].get(Kind::Response);
         assert_eq!(second.map(Latency::count), Some(200));
         assert_eq!(sum.judgement.verdict, Verdict::Inconclusive);
-        assert_eq!(sum.judgement.reasons, ["b: the machine was full"]);
+        let [full, apart] = &sum.judgement.reasons[..] else { panic!("{:?}", sum.judgement) };
+        assert_eq!(full, "b: the machine was full");
+        assert!(apart.contains("7.0 s of 10.0 s in common"), "{apart}");
         assert!(sum.held[0].passed && outcome.server.is_some());
         // Each has a core 0 of its own.
         let cores = outcome.generator.core_percents();
@@ -288,6 +346,8 @@ mod tests {
         let said = refused(machine("b", "--fragments 2", 0, 1));
         assert!(said.contains("plan.fragmentation.fragments differs (1, 2)"), "{said}");
         let said = refused(machine("b", "", 11, 1));
+        let twice = refused(machine("b", "", 0, 1));
+        assert!(twice.contains("the same run twice"), "{twice}");
         assert!(said.contains("record.began") && said.contains("did not overlap"), "{said}");
         let mut inside = machine("b", "", 0, 1);
         inside.run.outcome.embedded = true;
@@ -296,13 +356,30 @@ mod tests {
     }
 
     #[test]
+    fn windows_that_hardly_meet_make_the_sum_inconclusive() {
+        for (late, verdict) in [(1, Verdict::Valid), (2, Verdict::Inconclusive)] {
+            let runs = [machine("a", "", 0, 1), machine("b", "--seed 2", late, 1)];
+            let judgement = merge(&runs).unwrap().unwrap().judgement;
+            assert_eq!(judgement.verdict, verdict, "{judgement:?}");
+        }
+    }
+
+    #[test]
+    fn churn_and_the_end_of_a_ramp_are_loads_too() {
+        let runs = ["--churn 5 --ramp-to 300", "--churn 7 --ramp-to 400 --seed 2"]
+            .map(|line| machine("a", line, 0, 1));
+        let plan = merge(&runs).unwrap().unwrap().plan;
+        assert_eq!((plan.life.churn, plan.ramp_to), (Some(12.0), Some(700.0)));
+    }
+
+    #[test]
     fn a_server_that_two_measured_is_left_out() {
-        let measured = |name| {
-            let mut one = machine(name, "", 0, 1);
+        let measured = |name, seed| {
+            let mut one = machine(name, seed, 0, 1);
             one.run.outcome.server = Some(ServerCost::default());
             one
         };
-        let sum = merge(&[measured("a"), measured("b")]).unwrap().unwrap();
+        let sum = merge(&[measured("a", ""), measured("b", "--seed 2")]).unwrap().unwrap();
         assert_eq!(sum.outcome.server, None);
         assert!(sum.outcome.notes.iter().any(|note| note.contains("left out")));
     }

@@ -108,7 +108,7 @@ fn achieved_rate_of_each_phase() {
     valid(|outcome| {
         outcome.phase_results = vec![phase("calm", 250, 250), phase("rush", 9_750, 9_700)];
     });
-    let reason = "phase calm: 40.0 messages a second were sent of the 50.0 requested";
+    let reason = "phase calm: 40.00 messages a second were sent of the 50.00 requested";
     faulted(Verdict::Inconclusive, reason, |outcome| {
         outcome.tally.sent = 9_950;
         outcome.phase_results = vec![phase("calm", 250, 200), phase("rush", 9_750, 9_750)];
