@@ -556,8 +556,8 @@ mod tests {
             let level = Level::of(confidence);
             assert!(1.0 / (level.draws + 1) as f64 <= level.doubt(), "{level:?}");
             let windows = windows_needed(level.doubt());
-            let run = vec![Window { values: vec![(1, 1)], seconds: 1.0 }; windows];
-            let found = ratios(&[run.clone()], &[run], &FIGURES[..1], level).unwrap()[0];
+            let run = [vec![Window { values: vec![(1, 1)], seconds: 1.0 }; windows]];
+            let found = ratios(&run, &run, &FIGURES[..1], level).unwrap()[0];
             assert!(found.least_chance <= level.doubt(), "{confidence} {found:?}");
         }
         assert_eq!(windows_needed(0.012_5), 5);
