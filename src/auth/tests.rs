@@ -292,7 +292,7 @@ fn claims_of_a_wrong_type_are_refused() {
 fn a_connection_has_user_end_info_and_rooms() {
     let claims = connection(
         "{\"sub\":\"u1\",\"exp\":1000001,\"info\":{\n\"name\": \"A\\n\"\r\n},\
-         \"channels\":[\"a\",\"b\"],\
+         \"channels\":[\"a\",\"b\",\"a\"],\
          \"subs\":{\"c\":{\"info\":{}},\"a\":{}},\"iat\":1,\"jti\":\"x\"}",
     )
     .unwrap();

@@ -1,5 +1,7 @@
 //! A token's three parts, and its claims as Centrifugo's libraries write them.
 
+use std::collections::HashSet;
+
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde::de::{DeserializeOwned, Error, IgnoredAny};
@@ -100,11 +102,9 @@ impl Claims {
         }
         let expires = self.refresh_at();
         let mut channels = self.channels.unwrap_or_default();
-        for name in self.subs.into_iter().flatten().map(|(name, _)| name) {
-            if !channels.contains(&name) {
-                channels.push(name);
-            }
-        }
+        channels.extend(self.subs.into_iter().flatten().map(|(name, _)| name));
+        let mut seen = HashSet::new();
+        channels.retain(|name| seen.insert(name.clone()));
         let user = self.user.unwrap_or_default();
         Ok(ConnectionClaims {
             user,

@@ -23,6 +23,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Weak};
 use std::time::Instant;
 
+use self::behind::Behind;
 use super::letters::{Letter, Letters};
 use super::namespace::Slow;
 use super::presence::Generation;
@@ -79,20 +80,13 @@ struct Load<S> {
     publication: Arc<Publication>,
 }
 
-/// Members that are behind, and the newest block, which is what they will get.
-#[derive(Debug)]
-struct Behind<I, S> {
-    newest: Load<S>,
-    members: VecDeque<I>,
-}
-
 /// One shard's members of a path or room.
 #[derive(Debug)]
 struct Crowd<I, S> {
     name: Arc<[u8]>,
     service: Service,
     room: Room<I, Load<S>>,
-    behind: Option<Box<Behind<I, S>>>,
+    behind: Option<Box<Behind<I>>>,
     /// Why it stays though nobody is in it: connections at the door, frames that are staged.
     holds: u32,
     /// In [`Fanout::walking`].
@@ -282,6 +276,11 @@ impl<I: Copy + PartialEq, S: Clone> Fanout<I, S> {
         self.paused.push(publisher);
     }
 
+    /// Whether publishers wait, or have to: their next messages lie unread.
+    pub(super) fn holds_publishers(&self) -> bool {
+        !self.paused.is_empty() || self.is_crowded()
+    }
+
     /// Whether there is something to look after though no event comes: letters to try again,
     /// publishers that wait for other shards, members that left after the turn's end.
     pub(super) fn is_waiting(&self) -> bool {
@@ -370,7 +369,7 @@ impl<I: Copy + PartialEq, S: Clone> Fanout<I, S> {
         }
         let load = Load { shared: reach.share(&publication.block), publication };
         if let Some(behind) = &mut crowd.behind {
-            behind.newest = load.clone();
+            behind.note(load.publication.block.bytes());
         }
         crowd.room.start(load);
         if crowd.room.is_walking() && !std::mem::replace(&mut crowd.is_walking, true) {

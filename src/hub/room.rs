@@ -89,9 +89,9 @@ impl<I: Copy + PartialEq, B> Room<I, B> {
         self.at
     }
 
-    /// The block of the walk that began last.
-    pub(super) fn newest(&self) -> Option<&B> {
-        self.walks.back().map(|walk| &walk.block)
+    /// The blocks of all walks that are not finished, in the order they came.
+    pub(super) fn blocks(&self) -> impl Iterator<Item = &B> {
+        self.walks.iter().map(|walk| &walk.block)
     }
 
     /// The block of the first walk.

@@ -55,7 +55,7 @@ use client::{Client, Sub};
 use clock::Clock;
 use home::Home;
 pub(super) use letter::{Answer, Ask, Key, channel_of};
-pub(super) use reply::Bye;
+pub(super) use reply::{Bye, push_head};
 pub use settings::RoomsSettings;
 
 /// What clients are told of who serves them.
@@ -77,6 +77,8 @@ pub(super) struct Rooms<I> {
     clients: Slab<Client<I>>,
     /// Deadlines of clients, by their place.
     wheel: Wheel,
+    /// When commands were left unread last, be it in a socket or in the inbox.
+    held: Option<clock::Moment>,
     /// Clients whose deadline has come.
     due: Vec<u32>,
     /// Commands that were not carried out yet, with who sent them and how many bytes of `commands`
@@ -127,6 +129,7 @@ impl<I: Copy + PartialEq> Rooms<I> {
             parser: Some(Box::default()),
             clients: Slab::default(),
             wheel: Wheel::default(),
+            held: None,
             due: Vec::new(),
             inbox: VecDeque::new(),
             commands: Vec::new(),

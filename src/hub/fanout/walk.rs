@@ -28,7 +28,7 @@ impl<I: Copy + PartialEq, S: Clone> Fanout<I, S> {
                 let (places, missed) = deliver(crowd, most, &mut self.skipped, reach);
                 if let Some(missed) = missed {
                     let skipped = self.skipped.drain(..).map(|place| first + place as usize);
-                    leave_out(crowd, number, missed, skipped, reach, |id| {
+                    leave_out(crowd, number, &missed, skipped, reach, |id| {
                         self.dropped.push((number, id));
                     });
                     if crowd.behind.is_some() && !self.behind.contains(&number) {

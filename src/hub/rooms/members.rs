@@ -27,11 +27,27 @@ impl<I: Copy + PartialEq> Rooms<I> {
         channel: &str,
         fanout: &Fanout<I, S>,
     ) -> bool {
-        let Some(crowd) = self.crowd(channel, fanout) else { return false };
-        self.clients
-            .get_mut(key)
-            .and_then(|client| client.sub(crowd))
-            .is_some_and(|sub| sub.is_in())
+        self.sub(key, channel, fanout).is_some_and(|sub| sub.is_in())
+    }
+
+    /// Whether a client is subscribed or waits for the answer: it has one place in a room.
+    pub(super) fn has_asked<S: Clone>(
+        &mut self,
+        key: Key,
+        channel: &str,
+        fanout: &Fanout<I, S>,
+    ) -> bool {
+        self.sub(key, channel, fanout).is_some()
+    }
+
+    fn sub<S: Clone>(
+        &mut self,
+        key: Key,
+        channel: &str,
+        fanout: &Fanout<I, S>,
+    ) -> Option<&mut Sub> {
+        let crowd = self.crowd(channel, fanout)?;
+        self.clients.get_mut(key)?.sub(crowd)
     }
 
     /// A channel's options.

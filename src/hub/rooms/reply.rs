@@ -146,7 +146,7 @@ pub(super) fn unsubscribed(out: &mut Vec<u8>, channel: &str, Out(code, reason): 
 }
 
 /// What every push to a channel begins with.
-pub(super) fn push_head(channel: &str) -> Vec<u8> {
+pub(in crate::hub) fn push_head(channel: &str) -> Vec<u8> {
     let mut head = b"{\"push\":{\"channel\":".to_vec();
     write_string(&mut head, channel);
     head.push(b',');

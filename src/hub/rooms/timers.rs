@@ -21,6 +21,9 @@ impl<I: Copy + PartialEq> Rooms<I> {
         reach: &mut impl Reach<I, S>,
     ) -> bool {
         let now = self.clock.now();
+        if self.is_crowded() || fanout.holds_publishers() || !self.inbox.is_empty() {
+            self.held = Some(now);
+        }
         if self.wheel.next() <= now.tick() {
             self.wheel.expire(now.tick(), &mut self.due);
             self.look_after();
@@ -42,15 +45,17 @@ impl<I: Copy + PartialEq> Rooms<I> {
         reach: &mut impl Reach<I, S>,
     ) {
         let settings = std::sync::Arc::clone(&self.settings);
-        let crowded = self.is_crowded() || fanout.is_crowded() || self.stalled.contains_key(&key);
+        let stalled = self.stalled.contains_key(&key);
+        let held = self.held.map(|held| held.plus(settings.pong_timeout));
         let Some(client) = self.clients.get_mut(key) else { return };
         if client.pong_by <= now {
-            // Its pong may lie where nobody reads now; or the ping still waits behind what it is
-            // owed. Who takes nothing at all is found by the connection's own ping.
+            // Its pong may lie where nobody read until a moment ago; or the ping still waits behind
+            // what it is owed. Who takes nothing at all is found by the connection's own ping.
             let owes = client.conn.and_then(|conn| reach.owed(conn)).is_some_and(|owed| owed > 0);
-            if crowded || owes {
+            if stalled || owes {
                 client.pong_by = now.plus(settings.pong_timeout);
             }
+            client.pong_by = held.map_or(client.pong_by, |held| client.pong_by.max(held));
         }
         if client.until <= now || client.pong_by <= now {
             let why = match (&client.phase, client.pong_by <= now) {
@@ -68,8 +73,11 @@ impl<I: Copy + PartialEq> Rooms<I> {
             && let Some(interval) = settings.ping_interval
         {
             client.ping_at = now.plus(interval);
-            client.pong_by = now.plus(settings.pong_timeout);
-            pings = true;
+            // One at a time: of two pongs for two pings the second would be one that nobody owes.
+            pings = client.pong_by == Moment::NEVER;
+            if pings {
+                client.pong_by = now.plus(settings.pong_timeout);
+            }
         }
         let ended: Vec<u32> = client
             .subs

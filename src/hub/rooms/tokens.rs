@@ -67,7 +67,9 @@ impl<I: Copy + PartialEq> Rooms<I> {
         self.let_in(key, id, &who, ttl(claims.expires));
         for channel in claims.channels.iter().take(self.settings.channels_per_client) {
             // A room that is not served is no reason to turn its client away.
-            if let Ok(options) = self.options(channel) {
+            if let Ok(options) = self.options(channel)
+                && !self.has_asked(key, channel, fanout)
+            {
                 let who = Arc::clone(&who);
                 let join = Join { who, info: None, recover: None, or_nothing: false, ttl: None };
                 self.join(key, 0, (channel, &options), join, fanout, reach);

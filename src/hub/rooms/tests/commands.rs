@@ -364,6 +364,27 @@ fn who_says_nothing_is_closed_and_who_does_not_answer_a_ping_too() {
 }
 
 #[test]
+fn who_is_not_read_is_pinged_once_and_has_time_to_answer() {
+    let mut world = rooms();
+    let ann = world.connect(0);
+    // Less is under way than what stops publishers, and more than what lets them go on.
+    let bytes = limits::FANOUT_BACKLOG / 4 * 3;
+    world.shards[0].1.asked(bytes);
+    world.shards[0].1.pause(ann);
+    world.wait(3 * limits::PING_INTERVAL);
+    assert_eq!(world.hear_all(ann), ["{}"], "one ping, as one pong is owed");
+    world.shards[0].1.answered(bytes);
+    world.settle();
+    world.wait(limits::PONG_TIMEOUT / 2);
+    assert!(world.sockets.closed.is_empty(), "its pong was not read: {:?}", world.sockets.closed);
+    world.say(ann, "{}");
+    world.wait(limits::PING_INTERVAL);
+    assert_eq!(world.hear_all(ann), ["{}"], "and pings go on");
+    world.wait(limits::PONG_TIMEOUT + Duration::from_secs(1));
+    assert_eq!(world.sockets.closed[&ann].0, 3012);
+}
+
+#[test]
 fn a_shard_that_has_slept_knows_how_late_it_is() {
     let mut world = rooms();
     world.now += Duration::from_hours(1);
@@ -631,5 +652,21 @@ mod tokens {
         world.ask(bob, r#"{"id":2,"publish":{"channel":"news","data":1}}"#);
         let push = world.hear(ann).unwrap();
         assert!(push.contains("\"info\":{\"user\":\"bob\","), "{push}");
+    }
+
+    #[test]
+    fn a_name_twice_in_a_token_is_one_place_in_the_room() {
+        let mut world = world();
+        let claims = r#"{"sub":"ann","channels":["a","a"],"subs":{"a":{}}}"#;
+        let (ann, lines) = connect(&mut world, claims);
+        assert_eq!(lines.len(), 2, "the connect's reply and one subscription: {lines:?}");
+        let (bob, _) = connect(&mut world, r#"{"sub":"bob"}"#);
+        let stats = r#"{"id":2,"presence_stats":{"channel":"a"}}"#;
+        assert!(said(&mut world, bob, stats).contains("\"num_clients\":1,"));
+        world.ask(bob, r#"{"id":3,"publish":{"channel":"a","data":1}}"#);
+        assert_eq!(world.hear_all(ann).len(), 1, "one copy");
+        world.cut(ann);
+        world.settle();
+        assert!(said(&mut world, bob, stats).contains("\"num_clients\":0,"), "no ghost");
     }
 }

@@ -8,7 +8,11 @@ use crate::hub::namespace::{Namespace, Slow};
 
 /// Two members on different shards, a deaf one on each, and a publisher.
 fn rooms(slow: Slow) -> (World, [u32; 2], [u32; 2], u32) {
-    let options = Namespace { slow, join_leave: false, ..Namespace::open() };
+    rooms_with(slow, false)
+}
+
+fn rooms_with(slow: Slow, join_leave: bool) -> (World, [u32; 2], [u32; 2], u32) {
+    let options = Namespace { join_leave, slow, ..Namespace::open() };
     let mut world = World::new(2, 8, open(options));
     let members = [0, 1, 0, 1].map(|shard| {
         let id = world.connect(shard);
@@ -87,6 +91,39 @@ fn latest_is_the_newest_alone_once_the_member_reads_again() {
         assert_eq!(data(&mut world, id), [5], "and in order from then on");
     }
     assert!(world.sockets.closed.is_empty());
+}
+
+#[test]
+fn who_is_behind_stops_no_publisher() {
+    let (mut world, healthy, deaf, publisher) = rooms(Slow::Latest);
+    (1..4).for_each(|n| publish(&mut world, publisher, n));
+    for (_, fanout, _) in &world.shards {
+        assert_eq!(fanout.load(), 0, "all walks are done: nothing is under way");
+    }
+    for id in healthy {
+        assert_eq!(data(&mut world, id), [1, 2, 3]);
+    }
+    world.sockets.deaf.clear();
+    world.wait(Duration::from_millis(250));
+    for id in deaf {
+        assert_eq!(data(&mut world, id), [3]);
+    }
+}
+
+#[test]
+fn who_joins_or_leaves_does_not_take_the_newest_publications_place() {
+    let (mut world, _, deaf, publisher) = rooms_with(Slow::Latest, true);
+    (1..3).for_each(|n| publish(&mut world, publisher, n));
+    world.ask(publisher, r#"{"id":3,"subscribe":{"channel":"c"}}"#);
+    world.ask(publisher, r#"{"id":4,"unsubscribe":{"channel":"c"}}"#);
+    for id in deaf {
+        world.hear_all(id);
+    }
+    world.sockets.deaf.clear();
+    world.wait(Duration::from_millis(250));
+    for id in deaf {
+        assert_eq!(data(&mut world, id), [2]);
+    }
 }
 
 #[test]
