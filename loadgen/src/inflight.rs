@@ -130,6 +130,12 @@ impl Lane {
         (self.tail != NIL).then(|| arena.get(self.tail).intended)
     }
 
+    /// Something was handed over whose send time is not known.
+    #[inline]
+    pub(crate) fn is_unstamped(&self) -> bool {
+        self.unstamped != NIL
+    }
+
     /// Something waits to be handed over.
     pub(crate) fn is_waiting(&self) -> bool {
         self.unsent != NIL

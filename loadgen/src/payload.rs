@@ -140,12 +140,8 @@ impl Payloads {
     #[inline]
     pub(crate) fn write(&self, phase: usize, stamp: Stamp, out: &mut Vec<u8>) {
         out.clear();
-        if let Some(words) = &self.words {
-            self.say(words, stamp, |part| {
-                out.extend_from_slice(part);
-                true
-            });
-            return;
+        if self.words.is_some() {
+            return self.write_words(stamp, out);
         }
         let len = self.len(phase, stamp.connection, stamp.sequence);
         if self.stamped {
@@ -157,6 +153,16 @@ impl Payloads {
             let take = (len - out.len()).min(FILLER - at);
             out.extend_from_slice(&self.filler[at..at + take]);
             at = 0;
+        }
+    }
+
+    #[inline(never)]
+    fn write_words(&self, stamp: Stamp, out: &mut Vec<u8>) {
+        if let Some(words) = &self.words {
+            self.say(words, stamp, |part| {
+                out.extend_from_slice(part);
+                true
+            });
         }
     }
 
@@ -182,6 +188,11 @@ impl Payloads {
         } else {
             self.read_first(payload).filter(wanted)
         }
+    }
+
+    /// The number of the message of `connection` that a payload is the answer to.
+    pub(crate) fn sequence(&self, payload: &[u8], connection: u32) -> Option<u32> {
+        self.read(payload, |stamp| stamp.connection == connection).map(|stamp| stamp.sequence)
     }
 
     /// The stamp may stand anywhere in words, and in what a server makes of them.

@@ -58,6 +58,8 @@ pub(crate) use task::{Mail, Notice, Route, Step, Task, Times};
 struct Manner {
     kind: Kind,
     beat: HeartbeatKind,
+    /// Not every message that arrives is a reply to one: it has to be looked at first.
+    indirect: bool,
     /// Idle mode: the pings are the messages.
     beats_only: bool,
     verify: bool,
@@ -128,12 +130,15 @@ impl Workload {
     pub(crate) fn new(task: Arc<Task>, shard: usize, live: Arc<[LiveCell]>) -> Self {
         let plan = &task.plan;
         let broadcast = matches!(plan.mode, Mode::Broadcast(_));
+        let dialect = Dialect::new(&task);
+        let beat = plan.heartbeat.map_or(HeartbeatKind::Ping, |heartbeat| heartbeat.kind);
         let manner = Manner {
             kind: match plan.payload {
                 PayloadKind::Text => Kind::Text,
                 PayloadKind::Binary => Kind::Binary,
             },
-            beat: plan.heartbeat.map_or(HeartbeatKind::Ping, |heartbeat| heartbeat.kind),
+            beat,
+            indirect: broadcast || beat == HeartbeatKind::Text || dialect.is_some(),
             beats_only: plan.mode == Mode::Idle,
             verify: plan.verify,
             shape: plan.life.dribble.map(|dribble| Shape {
@@ -156,7 +161,6 @@ impl Workload {
             payloads = payloads.saying(template, task.epoch_ms);
         }
         let rooms = Rooms::new(&task, shard);
-        let dialect = Dialect::new(&task);
         let personal = plan.is_personal();
         let (comings, slow) = (Life::new(&task, shard), Slow::new(&task, shard, &manner));
         let leaving = Leaving::new(Arc::clone(&task), shard);

@@ -24,6 +24,8 @@ pub(super) struct Stretch {
     pub(super) interleave_ping: bool,
     /// A ping behind each message of one frame: what those between fragments are compared with.
     pub(super) ping_behind: bool,
+    /// Messages of one frame and nothing behind them.
+    pub(super) plain: bool,
 }
 
 impl Stretch {
@@ -40,6 +42,7 @@ impl Stretch {
             gap: phase.fragmentation.gap.as_nanos() as u64,
             interleave_ping: phase.fragmentation.interleave_ping,
             ping_behind: phase.fragmentation.interleave_ping && phase.fragmentation.fragments == 1,
+            plain: phase.fragmentation.fragments == 1 && !phase.fragmentation.interleave_ping,
         }
     }
 }
@@ -51,34 +54,34 @@ pub(super) struct Stretches {
     at: usize,
     /// `all[at]`: most of what is asked is asked of it.
     now: Stretch,
+    /// There is but one, as in most runs: nothing has to be looked up.
+    single: bool,
 }
 
 impl Stretches {
     pub(super) fn new(phases: &[PhasePlan]) -> Self {
         let all: Box<[Stretch]> = phases.iter().map(Stretch::new).collect();
-        Self { now: all[0], all, at: 0 }
+        Self { now: all[0], single: all.len() == 1, all, at: 0 }
     }
 
     /// Which of them has what was due at `intended`.
     #[inline]
     pub(super) fn of(&self, intended: Nanos) -> usize {
-        if intended >= self.now.from && intended < self.now.to {
-            self.at
-        } else {
-            self.find(intended)
-        }
+        if self.single { 0 } else { self.find(intended) }
     }
 
-    #[cold]
     #[inline(never)]
     fn find(&self, intended: Nanos) -> usize {
+        if intended >= self.now.from && intended < self.now.to {
+            return self.at;
+        }
         self.all.iter().rposition(|stretch| stretch.from <= intended).unwrap_or(0)
     }
 
     /// The one with this number.
     #[inline]
     pub(super) fn get(&self, at: usize) -> &Stretch {
-        if at == self.at { &self.now } else { &self.all[at] }
+        if self.single || at == self.at { &self.now } else { &self.all[at] }
     }
 
     /// The one that is sent by.

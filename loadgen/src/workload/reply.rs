@@ -27,16 +27,7 @@ impl Workload {
         if self.step > Step::Running {
             return;
         }
-        if self.dialect.is_some() {
-            return self.heard(local, tx, kind, payload, now);
-        }
-        if self.rooms.is_some() {
-            return self.delivered(local, kind, payload, now);
-        }
-        if self.manner.beat == HeartbeatKind::Text
-            && kind == Kind::Text
-            && self.text_beat_answered(local, payload, now)
-        {
+        if self.manner.indirect && self.received_otherwise(local, tx, kind, payload, now) {
             return;
         }
         let Some(stretch) = self.answered(local, kind, payload, now) else { return };
@@ -49,9 +40,37 @@ impl Workload {
         }
     }
 
+    /// False if it is a reply, where not every message is one.
+    #[inline(never)]
+    fn received_otherwise(
+        &mut self,
+        local: u32,
+        tx: &mut Sender<'_>,
+        kind: Kind,
+        payload: &[u8],
+        now: Nanos,
+    ) -> bool {
+        if self.dialect.is_some() {
+            self.heard(local, tx, kind, payload, now);
+        } else if self.rooms.is_some() {
+            self.delivered(local, kind, payload, now);
+        } else {
+            return self.manner.beat == HeartbeatKind::Text
+                && kind == Kind::Text
+                && self.text_beat_answered(local, payload, now);
+        }
+        true
+    }
+
     /// Whether a message that ends at `now` counts: due in the window, or carried into it.
     #[inline]
     pub(super) fn counted(&mut self, entry: &Entry, now: Nanos) -> bool {
+        self.measured(entry.intended) || self.counted_as_carried(entry, now)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn counted_as_carried(&mut self, entry: &Entry, now: Nanos) -> bool {
         let carried = self.carried(entry.intended, now);
         if carried {
             self.tally.carry(entry.sent != 0);
@@ -60,7 +79,7 @@ impl Workload {
                 part.sent += u64::from(entry.sent != 0);
             });
         }
-        carried || self.measured(entry.intended)
+        carried
     }
 
     /// Pairs a reply: the phase of its message, or `None` if it answers nothing.
@@ -68,9 +87,9 @@ impl Workload {
         let connection = self.task.global(self.shard, local);
         let link = &mut self.links[local as usize];
         let answer = if self.payloads.stamped() {
-            match self.payloads.read(payload, |stamp| stamp.connection == connection) {
-                Some(stamp) => link.messages.answer(&mut self.arena, stamp.sequence, link.current),
-                _ => Answer::Unknown,
+            match self.payloads.sequence(payload, connection) {
+                Some(sequence) => link.messages.answer(&mut self.arena, sequence, link.current),
+                None => Answer::Unknown,
             }
         } else {
             link.messages.answer_oldest(&mut self.arena, link.current)
@@ -116,8 +135,9 @@ impl Workload {
             self.tally.received += 1;
             self.count(entry.intended, |part| part.received += 1);
         }
-        self.cell().received.add(1);
-        self.cell().response.record(response);
+        let cell = self.cell();
+        cell.received.add(1);
+        cell.response.record(response);
         if counted {
             self.answered_in_storm(local, response);
         }

@@ -59,6 +59,7 @@ impl Workload {
 
     /// Sends what is due.
     pub(super) fn send_due<N: Net>(&mut self, peers: &mut Peers<'_, N, Local>, now: Nanos) {
+        let mut sends_end = self.sends_end();
         // Once the drain is over nothing more is sent.
         for _ in 0..if now < self.times.until { BATCH } else { 0 } {
             let (local, wait) = if let Some(local) = self.ready.pop() {
@@ -70,10 +71,10 @@ impl Workload {
                 continue;
             } else if self.last_waiting_beat(peers, now) {
                 continue;
-            } else if let Some(due) = self.beats.take(now, self.sends_end()) {
+            } else if let Some(due) = self.beats.take(now, sends_end) {
                 self.heartbeat(peers, due.local, due.intended, now);
                 continue;
-            } else if let Some(due) = self.schedule.take(now, self.sends_end()) {
+            } else if let Some(due) = self.schedule.take(now, sends_end) {
                 let wait = self.links[due.local as usize].wait();
                 let aside = self.step_aside(due.local);
                 self.queue(due.local, due.intended);
@@ -82,6 +83,7 @@ impl Workload {
             } else if let Some(local) = self.begin_loop(now) {
                 (local, Wait::Nobody)
             } else if self.next_phase(now) {
+                sends_end = self.sends_end();
                 continue;
             } else {
                 break;
@@ -156,18 +158,22 @@ impl Workload {
             _ => wait,
         };
         let mut room = HELD_ABOVE.saturating_sub(tx.pending());
-        while room > 0 && self.links[local as usize].is_waiting() {
-            let owed = std::mem::take(&mut self.links[local as usize].owed_beat);
-            if owed != 0 {
+        while room > 0 {
+            let link = &mut self.links[local as usize];
+            if !link.is_waiting() {
+                return;
+            }
+            if link.owed_beat != 0 {
+                let owed = std::mem::take(&mut link.owed_beat);
                 self.text_beat(local, tx, owed, now);
                 continue;
             }
-            let Some(index) = self.links[local as usize].messages.waiting() else { return };
+            let Some(index) = link.messages.waiting() else { return };
             let &Entry { sequence, intended, .. } = self.arena.get(index);
             let stretch = self.stretches.of(intended);
             self.compose(local, stretch, sequence, intended);
-            let whole = self.stretches.get(stretch).fragments == 1;
-            let taken = if whole {
+            let plain = self.stretches.get(stretch).plain;
+            let taken = if plain || self.stretches.get(stretch).fragments == 1 {
                 tx.send(self.manner.kind, &self.scratch)
             } else {
                 self.links[local as usize].current = index;
@@ -181,7 +187,7 @@ impl Workload {
             }
             link.messages.begin(&mut self.arena, now);
             self.handed_over(local, intended, wait, now);
-            if self.stretches.get(stretch).ping_behind {
+            if !plain && self.stretches.get(stretch).ping_behind {
                 self.ping_behind(local, tx, now);
             }
             room = room.saturating_sub(self.scratch.len() + 1);
@@ -294,7 +300,7 @@ impl Workload {
         let (from, to) = (self.times.from, self.times.to);
         let (recorder, cell) = (&mut self.recorder, &self.live[self.shard]);
         let stretches = &self.stretches;
-        let mut lag = |entry: &Entry| {
+        link.messages.stamp(&mut self.arena, at, link.current, |entry: &Entry| {
             let measured = entry.intended >= from && entry.intended < to;
             let phase = if measured {
                 Phase::Measure(stretches.of(entry.intended) as u16)
@@ -304,20 +310,37 @@ impl Workload {
             let lag = at.saturating_sub(entry.intended);
             recorder.record(Latency::SendLag, phase, lag);
             cell.lag.record(lag);
-        };
-        link.messages.stamp(&mut self.arena, at, link.current, &mut lag);
-        // Beside messages a heartbeat's lag is not theirs: it shows in the ping's own latency.
-        let beats_only = self.manner.beats_only;
-        link.beats.stamp(&mut self.arena, at, NIL, |beat| {
-            if beats_only {
-                lag(beat);
-            }
         });
+        if link.beats.is_unstamped() {
+            self.stamp_beats(local, at);
+        }
+        let link = &mut self.links[local as usize];
         if self.rooms.is_some() {
             link.messages.forget_stamped(&mut self.arena);
         }
         if link.is_waiting() {
             self.ready.push(local);
         }
+    }
+
+    /// The same of heartbeats, of which there are few.
+    #[inline(never)]
+    fn stamp_beats(&mut self, local: u32, at: Nanos) {
+        let mut beats = self.links[local as usize].beats;
+        beats.stamp(&mut self.arena, at, NIL, |beat| {
+            // Beside messages a heartbeat's lag is not theirs: it shows in the ping's own latency.
+            if self.manner.beats_only {
+                let lag = at.saturating_sub(beat.intended);
+                let measured = beat.intended >= self.times.from && beat.intended < self.times.to;
+                let phase = if measured {
+                    Phase::Measure(self.stretches.of(beat.intended) as u16)
+                } else {
+                    Phase::Warmup
+                };
+                self.recorder.record(Latency::SendLag, phase, lag);
+                self.live[self.shard].lag.record(lag);
+            }
+        });
+        self.links[local as usize].beats = beats;
     }
 }
