@@ -492,9 +492,11 @@ fn fragments_and_heartbeats_on_a_thousand_connections() {
     assert_eq!((tally.established, tally.due, tally.unsent()), (1000, 500, 0));
     assert_eq!((tally.received, tally.verified, tally.unanswered), (500, 500, 0));
     assert_eq!((tally.corrupt, tally.strays, tally.pings_unanswered), (0, 0, 0));
-    // A heartbeat each and three pings in each message, but for those at the window's two edges.
-    assert!(tally.pings_sent.abs_diff(1000 + 3 * 500) <= 5, "{}", tally.pings_sent);
-    for kind in Kind::ALL.into_iter().filter(|kind| *kind != Kind::Delivery) {
+    // A heartbeat each and three pings in each message, but for those at the window's two edges: on
+    // a busy machine fragments, and so the pings between them, are late and fall beyond.
+    assert!((1500..=1000 + 3 * 500 + 5).contains(&tally.pings_sent), "{}", tally.pings_sent);
+    let elsewhere = |kind: &Kind| matches!(kind, Kind::Delivery | Kind::Join);
+    for kind in Kind::ALL.into_iter().filter(|kind| !elsewhere(kind)) {
         assert!(count(&outcome, kind) >= 500, "{kind:?}");
     }
 }
