@@ -32,6 +32,7 @@ use plimsoll::shard::net::Net;
 use plimsoll::shard::{App, ConnId, Cx, Peer, Peers, Segments, Shape, Welcome};
 use plimsoll::wire::handshake::{Refusal, Request};
 
+use crate::cli::Plan;
 use crate::cli::plan::{HeartbeatKind, Mode, PayloadKind};
 use crate::inflight::Arena;
 use crate::measure::{Counts, Recorder, Seconds, StormTally, Tally};
@@ -65,6 +66,27 @@ struct Manner {
     verify: bool,
     /// How connections are awkward on purpose.
     shape: Option<Shape>,
+}
+
+impl Manner {
+    /// `indirect` if what comes back is no echo.
+    fn of(plan: &Plan, indirect: bool) -> Self {
+        let beat = plan.heartbeat.map_or(HeartbeatKind::Ping, |heartbeat| heartbeat.kind);
+        Self {
+            kind: match plan.payload {
+                PayloadKind::Text => Kind::Text,
+                PayloadKind::Binary => Kind::Binary,
+            },
+            beat,
+            indirect: indirect || beat == HeartbeatKind::Text,
+            beats_only: plan.mode == Mode::Idle,
+            verify: plan.verify,
+            shape: plan.life.dribble.map(|dribble| Shape {
+                segments: Some(Segments { most: dribble.most, gap: dribble.gap }),
+                ..Shape::default()
+            }),
+        }
+    }
 }
 
 /// One shard's connections and what they measured.
@@ -131,21 +153,7 @@ impl Workload {
         let plan = &task.plan;
         let broadcast = matches!(plan.mode, Mode::Broadcast(_));
         let dialect = Dialect::new(&task);
-        let beat = plan.heartbeat.map_or(HeartbeatKind::Ping, |heartbeat| heartbeat.kind);
-        let manner = Manner {
-            kind: match plan.payload {
-                PayloadKind::Text => Kind::Text,
-                PayloadKind::Binary => Kind::Binary,
-            },
-            beat,
-            indirect: broadcast || beat == HeartbeatKind::Text || dialect.is_some(),
-            beats_only: plan.mode == Mode::Idle,
-            verify: plan.verify,
-            shape: plan.life.dribble.map(|dribble| Shape {
-                segments: Some(Segments { most: dribble.most, gap: dribble.gap }),
-                ..Shape::default()
-            }),
-        };
+        let manner = Manner::of(plan, broadcast || dialect.is_some());
         let connections = task.connections_of(shard);
         let mut links = Vec::new();
         links.resize_with(connections as usize, Link::new);
