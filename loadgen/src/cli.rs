@@ -21,6 +21,7 @@ mod request;
 mod results;
 pub mod scenario;
 pub mod sizes;
+mod target;
 mod usage;
 
 use std::net::{IpAddr, SocketAddr};
@@ -52,8 +53,10 @@ pub use usage::UsageError;
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 #[command(name = "loadgen", version, max_term_width = 100)]
 pub struct Args {
-    /// Server under load, such as `ws://127.0.0.1:9001/echo` [default: a server of its own]
-    pub url: Option<String>,
+    /// Server under load, such as `ws://127.0.0.1:9001/echo`; several share the connections, or the
+    /// rooms of a broadcast, in turn [default: a server of its own]
+    #[arg(value_name = "URL")]
+    pub url: Vec<String>,
 
     /// Connections in all, such as 100k [default: 1000]
     #[arg(short, long, value_name = "N", value_parser = quantity::positive)]

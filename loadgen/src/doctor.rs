@@ -88,7 +88,7 @@ pub fn examine(plan: &Plan, machine: &Machine, kernel: &Kernel) -> Vec<Finding> 
 struct Here {
     connections: u32,
     /// The server's address, or why there is none.
-    to: Result<SocketAddr, String>,
+    to: Result<Vec<SocketAddr>, String>,
     /// Whether both ends of each connection are on this machine.
     both: bool,
 }
@@ -96,10 +96,13 @@ struct Here {
 impl Here {
     fn new(plan: &Plan) -> Self {
         let to = match &plan.target {
-            Target::Embedded { .. } => Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, 9001))),
-            Target::Url(endpoint) => target::resolve(endpoint).map_err(|error| error.to_string()),
+            Target::Embedded { .. } => Ok(vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 9001))]),
+            Target::Url(_) | Target::Urls(_) => {
+                target::resolve_all(&plan.target).map_err(|error| error.to_string())
+            }
         };
-        let both = to.as_ref().is_ok_and(|to| target::is_this_machine(*to));
+        let here = |to: &Vec<SocketAddr>| to.iter().any(|to| target::is_this_machine(*to));
+        let both = to.as_ref().is_ok_and(here);
         Self { connections: plan.connections, to, both }
     }
 
@@ -163,15 +166,20 @@ impl Here {
     fn ports(&self, plan: &Plan) -> Finding {
         let name = "local ports";
         let to = match &self.to {
-            Ok(to) => *to,
+            Ok(to) => to,
             Err(why) => return finding(name, State::Short, "the server is not known", why),
         };
-        match sources::choose(&plan.sources, to, plan.connections) {
+        match sources::for_servers(plan, to) {
             Ok(chosen) => {
                 let ports = sources::local_ports().len();
-                let each = plan.connections.div_ceil(chosen.len() as u32);
-                let now = format!("{} addresses of {ports} ports", chosen.len());
-                let why = format!("{each} connections from each address to {to}");
+                let each = sources::crowd(plan, to, &chosen);
+                let most = chosen.iter().map(Vec::len).max().unwrap_or(0);
+                let now = format!("{most} addresses of {ports} ports");
+                let server = match to[..] {
+                    [only] => only.to_string(),
+                    _ => "each server".to_owned(),
+                };
+                let why = format!("{each} connections from each address to {server}");
                 let scarce = each as usize > ports / 4 * 3;
                 let state = if scarce { State::Doubtful } else { State::Enough };
                 let remedy = "sysctl -w net.ipv4.ip_local_port_range='1024 65535'";

@@ -15,7 +15,7 @@ mod tally;
 pub(crate) use counts::Counts;
 use hdrhistogram::Histogram;
 pub use life::{LifeTally, StormTally};
-pub use outcome::{Outcome, Phases};
+pub use outcome::{Outcome, Phases, ServerTally};
 pub use phase::{PhaseCounts, PhaseResult};
 pub(crate) use seconds::Seconds;
 pub use seconds::{Steadiness, Timeline};

@@ -198,6 +198,7 @@ fn add_load(plan: &mut Plan, other: &Plan) {
 fn add(outcome: &mut Outcome, other: &Outcome, machine: usize) {
     let Outcome {
         target: _,
+        servers,
         embedded: _,
         loopback,
         tally,
@@ -212,6 +213,9 @@ fn add(outcome: &mut Outcome, other: &Outcome, machine: usize) {
         server,
         notes: _,
     } = other;
+    for (mine, theirs) in outcome.servers.iter_mut().zip(servers) {
+        mine.merge(theirs);
+    }
     outcome.loopback &= loopback;
     outcome.tally.merge(tally);
     outcome.latencies.merge(latencies);
@@ -274,7 +278,7 @@ mod tests {
     use super::*;
     use crate::cli::Args;
     use crate::cost::{ServerCost, ThreadUse};
-    use crate::measure::{Kind, Latencies, Latency, Timeline};
+    use crate::measure::{Kind, Latencies, Latency, ServerTally, Timeline};
     use clap::Parser as _;
 
     /// A machine that sent 100 messages a second for 10 s, from `began` on.
@@ -335,6 +339,28 @@ mod tests {
         assert_eq!(outcome.notes[..2], ["a: a note", "b: a note"]);
         let apart = outcome.notes.iter().any(|note| note.contains("began within 3.0 s"));
         assert!(apart, "{:?}", outcome.notes);
+    }
+
+    #[test]
+    fn servers_are_added_one_by_one() {
+        let shared = |name| {
+            let mut one = machine(name, "", 0, 1);
+            let tally = |url: &str, established, failed| ServerTally {
+                url: url.to_owned(),
+                requested: established + failed,
+                established,
+                failed,
+                closed_early: 1,
+            };
+            one.run.outcome.servers = vec![tally("ws://a/", 5, 0), tally("ws://b/", 3, 2)];
+            one
+        };
+        let sum = merge(&[shared("a"), shared("b")]).unwrap().unwrap();
+        let counts = |server: &ServerTally| {
+            (server.requested, server.established, server.failed, server.closed_early)
+        };
+        let counts: Vec<_> = sum.outcome.servers.iter().map(counts).collect();
+        assert_eq!(counts, [(10, 10, 0, 2), (10, 6, 4, 2)]);
     }
 
     #[test]

@@ -18,7 +18,7 @@ use crate::measure::{Outcome, PhaseResult, Phases};
 use crate::progress::LiveCell;
 use crate::run::{add_up, spec};
 use crate::schedule::Nanos;
-use crate::workload::{Mail, Route, Step, Task, Times, Workload};
+use crate::workload::{Destination, Mail, Route, Step, Task, Times, Workload};
 
 /// Turns that connecting may take for each connection: with naps of 10 ms a server may sleep 10 s.
 const TURNS: u32 = 1000;
@@ -125,7 +125,9 @@ impl<N: Net> Rehearsal<N> {
     fn connect(&mut self) -> io::Result<u32> {
         let to = SocketAddr::from((Ipv4Addr::LOCALHOST, 9001));
         let start = self.now();
-        let route = Route { to, host: to.to_string(), sources: vec![None], start };
+        let server = Destination { to, host: to.to_string(), sources: vec![None] };
+        let servers = vec![server; self.task.servers.len()];
+        let route = Route { servers, start };
         self.tell(Mail::Dial(Arc::new(route)))?;
         let members = self.task.plan.connections;
         for _ in 0..TURNS * members {

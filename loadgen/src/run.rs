@@ -69,8 +69,8 @@ pub enum RunError {
     NothingConnected {
         /// The URL.
         target: String,
-        /// Its address.
-        address: SocketAddr,
+        /// Its address; of several each, with commas between them.
+        address: String,
         /// Why the first one failed.
         cause: String,
     },
@@ -98,15 +98,15 @@ pub fn run_until(plan: &Plan, stop: &AtomicBool) -> Result<Outcome, RunError> {
         notes.push(format!("open-file limit {limit}: using {} generator threads", own.count));
     }
     let (known, config) = match &plan.target {
-        Target::Url(endpoint) => (Some(target::resolve(endpoint)?), None),
         Target::Embedded { threads } => {
             let config = server_config(plan, *threads);
             let server = config.plan(&machine)?;
             notes.extend(server.note.as_ref().map(|note| format!("server inside: {note}")));
-            (None, Some((config, server)))
+            (Vec::new(), Some((config, server)))
         }
+        Target::Url(_) | Target::Urls(_) => (target::resolve_all(&plan.target)?, None),
     };
-    check_machine(&machine, plan.connections, known)?;
+    check_machine(&machine, plan.connections, &known)?;
     // Behind what may still be refused, and before there is anything that it could disturb.
     let floor = floor::measured(plan.floor, plan, stop);
     if !plan.quiet {
@@ -119,7 +119,13 @@ pub fn run_until(plan: &Plan, stop: &AtomicBool) -> Result<Outcome, RunError> {
     let task = Arc::new(Task::new(plan.clone(), own.count));
     let fleet = Fleet::launch(&task, &cells, own.capacity, config)?;
     let nowhere = || RunError::Thread("neither a URL nor a server inside".to_owned());
-    let to = known.or_else(|| fleet.server_address()).ok_or_else(nowhere)?;
+    let to = match fleet.server_address() {
+        Some(inside) => vec![inside],
+        None => known,
+    };
+    if to.is_empty() {
+        return Err(nowhere());
+    }
     let lead = Lead { plan, task, to, notes, fleet, began: None, stop };
     let outcome = lead.through(cells, prometheus)?;
     Ok(Outcome { floor, ..outcome })
@@ -146,13 +152,13 @@ pub(crate) fn add_up(harvests: Vec<Harvest>) -> Outcome {
 }
 
 /// Whether the machine as a whole can hold the connections, and both ends of them where the server
-/// is on it too: `known` is where it is, if it is not inside.
+/// is on it too: `known` is where it is, if it is not inside. Of several one suffices.
 fn check_machine(
     machine: &Machine,
     connections: u32,
-    known: Option<SocketAddr>,
+    known: &[SocketAddr],
 ) -> Result<(), RunError> {
-    let both = known.is_none_or(target::is_this_machine);
+    let both = known.is_empty() || known.iter().any(|to| target::is_this_machine(*to));
     let sockets = u64::from(connections) * if both { 2 } else { 1 };
     machine.hold("--connections", connections as usize, sockets).map_err(RunError::System)?;
     memory::fit(connections, both, memory::available(machine.memory))?;

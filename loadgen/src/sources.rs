@@ -6,7 +6,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::ops::RangeInclusive;
 
-use crate::cli::plan::Sources;
+use crate::cli::plan::{Plan, Sources};
 use crate::target::kernel_choice;
 
 /// Connections for each source address where there are addresses to spare. The kernel looks for a
@@ -113,6 +113,29 @@ pub(crate) fn choose(
     divide(asked, from, to, connections, ports)
 }
 
+/// The source addresses for each of the plan's servers, which are at `to`. A port is taken towards
+/// one address only, so each has its own budget; two URLs of one address share it.
+pub(crate) fn for_servers(
+    plan: &Plan,
+    to: &[SocketAddr],
+) -> Result<Vec<Vec<Option<IpAddr>>>, SourcesError> {
+    to.iter().map(|at| choose(&plan.sources, *at, connections_at(plan, to, *at))).collect()
+}
+
+/// Connections to an address, whichever URLs name it.
+fn connections_at(plan: &Plan, to: &[SocketAddr], address: SocketAddr) -> u32 {
+    let there = (0..).zip(to).filter(|(_, to)| **to == address);
+    there.map(|(server, _)| plan.connections_to(server)).sum()
+}
+
+/// The most connections that one source address begins towards one address.
+pub(crate) fn crowd(plan: &Plan, to: &[SocketAddr], sources: &[Vec<Option<IpAddr>>]) -> u32 {
+    let each = to.iter().zip(sources);
+    let each =
+        each.map(|(at, from)| connections_at(plan, to, *at).div_ceil((from.len() as u32).max(1)));
+    each.max().unwrap_or(0)
+}
+
 /// `from` is the address that the kernel would pick; `ports` the size of its range.
 fn divide(
     asked: &Sources,
@@ -210,6 +233,21 @@ mod tests {
         assert!(divide(&list, ip("127.0.0.1"), server, 56_465, 28_232).is_err());
         let far = divide(&Sources::Auto, ip("10.0.0.2"), to("10.0.0.9:80"), 28_232, 28_232);
         assert_eq!(far.unwrap(), [None]);
+    }
+
+    #[test]
+    fn each_address_has_its_own_ports() {
+        let plan = crate::workload::tests::plan;
+        let (one, other) = (to("127.0.0.1:9001"), to("127.0.0.1:9002"));
+        let sources = |to: &[SocketAddr]| {
+            let plan = plan(&format!("{} -c 20k", "ws://h ".repeat(to.len())));
+            let found = for_servers(&plan, to).unwrap();
+            (found.iter().map(Vec::len).collect::<Vec<_>>(), crowd(&plan, to, &found))
+        };
+        assert_eq!(sources(&[one]), (vec![3], 6_667));
+        // 10,000 to each, and of one address twice the 20,000 again.
+        assert_eq!(sources(&[one, other]), (vec![2, 2], 5_000));
+        assert_eq!(sources(&[one, one]), (vec![3, 3], 6_667));
     }
 
     #[test]

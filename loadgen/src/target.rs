@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs, UdpSocket};
 use std::time::Duration;
 
-use crate::cli::plan::Endpoint;
+use crate::cli::plan::{Endpoint, Target};
 
 /// Longest wait for each address of a name that has several.
 const PROBE: Duration = Duration::from_secs(3);
@@ -53,6 +53,11 @@ pub(crate) fn resolve(endpoint: &Endpoint) -> Result<SocketAddr, TargetError> {
             TargetError::NoAddress { host, port, cause }
         }),
     }
+}
+
+/// The addresses of all URLs, in their order; none if the server is inside.
+pub(crate) fn resolve_all(target: &Target) -> Result<Vec<SocketAddr>, TargetError> {
+    target.endpoints().iter().map(resolve).collect()
 }
 
 fn first_that_accepts(addresses: &[SocketAddr]) -> Result<SocketAddr, Vec<String>> {

@@ -1,17 +1,14 @@
 //! What flags say together: contradictions are refused, defaults are filled in.
 
-use std::net::IpAddr;
 use std::time::Duration;
 
 use super::life::{self, Around};
-use super::plan::{
-    Arrival, Endpoint, Live, Mode, Pace, PayloadKind, Plan, Rooms, STAMP_BYTES, Sources, Target,
-};
+use super::plan::{Arrival, Endpoint, Live, Mode, Pace, PayloadKind, Plan, Rooms, STAMP_BYTES};
 use super::sizes::Sizes;
 use super::usage::{UsageError, refuse};
 use super::{
     Args, ModeName, ProtocolName, address, fragments, heartbeat, message, protocol, request,
-    scenario,
+    scenario, target,
 };
 use crate::heard::Heard;
 use crate::human::bytes;
@@ -39,12 +36,13 @@ pub(super) fn plan(args: &Args) -> Result<Plan, UsageError> {
 
 /// Flags -> plan of a window with one phase.
 fn one(args: &Args) -> Result<Plan, UsageError> {
-    let target = target(args)?;
+    let target = target::target(args)?;
     let mode = mode(args)?;
     let connections = match mode {
         Mode::Broadcast(rooms) => rooms.publishers + rooms.subscribers,
         Mode::Echo | Mode::Idle => args.connections.unwrap_or(CONNECTIONS),
     };
+    target::shared(&target, mode, connections)?;
     if mode == Mode::Idle {
         refuse_messages(args)?;
     }
@@ -71,7 +69,7 @@ fn one(args: &Args) -> Result<Plan, UsageError> {
     };
     Ok(Plan {
         life: life::life(&args.life, &around)?,
-        sources: sources(args, &target)?,
+        sources: target::sources(args, &target)?,
         target,
         connections,
         threads: args.threads.0,
@@ -123,20 +121,6 @@ fn payload(args: &Args) -> PayloadKind {
 
 pub(super) fn duration(args: &Args) -> Duration {
     args.duration.unwrap_or(DURATION)
-}
-
-fn target(args: &Args) -> Result<Target, UsageError> {
-    let Some(text) = &args.url else {
-        return Ok(Target::Embedded { threads: args.server_threads.and_then(|n| n.0) });
-    };
-    if args.server_threads.is_some() {
-        return refuse(
-            "--server-threads with a URL",
-            "it sets the threads of the server that runs inside when there is no URL",
-            "drop one of them",
-        );
-    }
-    request::endpoint(text).map(Target::Url)
 }
 
 fn mode(args: &Args) -> Result<Mode, UsageError> {
@@ -329,36 +313,10 @@ fn ramp_to(args: &Args, pace: Pace) -> Result<Option<f64>, UsageError> {
     }
 }
 
-fn sources(args: &Args, target: &Target) -> Result<Sources, UsageError> {
-    let input = format!("--source-ip {}", args.source_ip);
-    let list = match args.source_list() {
-        Ok(None) => return Ok(Sources::Auto),
-        Ok(Some(list)) => list,
-        Err(rule) => return refuse(input, rule, "write addresses separated by commas, or auto"),
-    };
-    for (at, source) in list.iter().enumerate() {
-        if list[..at].contains(source) {
-            return refuse(input, format!("{source} stands there twice"), "name each address once");
-        }
-        let v6 = match target {
-            Target::Embedded { .. } => Some(false),
-            Target::Url(to) => to.host.parse::<IpAddr>().ok().map(|to| to.is_ipv6()),
-        };
-        if v6.is_some_and(|v6| v6 != source.is_ipv6()) {
-            return refuse(
-                input,
-                format!("{source} and the server are of different address families"),
-                "use addresses of the server's family",
-            );
-        }
-    }
-    Ok(Sources::List(list))
-}
-
 fn server_pid(args: &Args) -> Result<Option<u32>, UsageError> {
     match args.server_pid {
         Some(0) => refuse("--server-pid 0", "no process has that id", "give the server's"),
-        Some(pid) if args.url.is_none() => refuse(
+        Some(pid) if args.url.is_empty() => refuse(
             format!("--server-pid {pid} without a URL"),
             "the server inside is measured anyway",
             "add the URL or drop it",
@@ -371,17 +329,17 @@ fn server_metrics(args: &Args) -> Result<Option<Endpoint>, UsageError> {
     let Some(text) = &args.server_metrics else { return Ok(None) };
     let page = address::page(text)?;
     let input = format!("--server-metrics {text}");
-    match (args.server_pid, &args.url) {
+    match (args.server_pid, args.url.is_empty()) {
         (Some(pid), _) => refuse(
             format!("{input} with --server-pid {pid}"),
             "both tell of the same process",
             "drop one of them",
         ),
-        (None, None) => refuse(
+        (None, true) => refuse(
             format!("{input} without a URL"),
             "the server inside is measured anyway",
             "add the URL or drop it",
         ),
-        (None, Some(_)) => Ok(Some(page)),
+        (None, false) => Ok(Some(page)),
     }
 }

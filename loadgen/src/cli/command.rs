@@ -64,9 +64,9 @@ pub struct DoctorArgs {
     /// Connections of the run, such as 100k
     #[arg(short, long, value_name = "N", default_value = "1000", value_parser = quantity::positive)]
     pub connections: u32,
-    /// Server of the run [default: one inside loadgen, on loopback]
+    /// Server of the run, or each of several [default: one inside loadgen, on loopback]
     #[arg(long)]
-    pub url: Option<String>,
+    pub url: Vec<String>,
     /// Local addresses to connect from, as in a run
     #[arg(long, value_name = "LIST|auto", default_value = "auto")]
     pub source_ip: String,

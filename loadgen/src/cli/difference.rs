@@ -76,6 +76,7 @@ mod tests {
         for line in [
             "",
             "ws://[::1]:9001/echo?x=1 -c 7 -t 2 -R 10 --arrival poisson --seed 18446744073709551",
+            "ws://a:9001/x ws://b ws://b -c 7",
             "--churn 5 --reconnect backoff:1s..9s --storm 50%@5s --storm 1%@6s:fin --ramp 7 \
              --dribble 8@2ms --slow-consumers 2%:1kB/s",
             "--mode broadcast --rooms 2 --publishers 3 --subscribers 4 --rate 5 --no-pin",
@@ -93,5 +94,8 @@ mod tests {
         // A file from before a field came.
         let old: Plan = simd_json::serde::from_slice(&mut b"{\"connections\":3}".to_vec()).unwrap();
         assert_eq!(old, Plan { connections: 3, ..Plan::default() });
+        let old = b"{\"target\":{\"url\":{\"host\":\"a\",\"port\":9001,\"path\":\"/x\"}}}";
+        let old: Plan = simd_json::serde::from_slice(&mut old.to_vec()).unwrap();
+        assert_eq!(old.target, plan("ws://a:9001/x").target);
     }
 }

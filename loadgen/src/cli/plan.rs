@@ -1,6 +1,7 @@
 //! The plan of a run: plain data, checked, without contradictions. Nothing here reads a flag.
 
 mod life;
+mod servers;
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -141,6 +142,8 @@ pub enum Target {
     },
     /// A server that runs already.
     Url(Endpoint),
+    /// Several that run already, two at least: connections, or a broadcast's rooms, take turns.
+    Urls(Vec<Endpoint>),
 }
 
 /// A `ws://` URL in its parts; of a page of metrics an `http://` one.
@@ -330,10 +333,7 @@ impl Plan {
     /// The path that connection `index` asks for. Rooms lie under the URL's path, or under
     /// `/broadcast` when the URL names none. Channels have all the same path.
     pub fn path(&self, index: u32) -> String {
-        let given = match &self.target {
-            Target::Embedded { .. } => "/",
-            Target::Url(endpoint) => &endpoint.path,
-        };
+        let given = self.endpoint_of(index).map_or("/", |endpoint| &endpoint.path);
         let given = &*given.replace(CONNECTION, &index.to_string());
         let Mode::Broadcast(rooms) = self.mode else { return given.to_owned() };
         let (path, query) = given.split_at(given.find('?').unwrap_or(given.len()));

@@ -3,7 +3,7 @@
 use super::Args;
 use super::address::{self, WS};
 use super::pattern::{Part, parts, unknown};
-use super::plan::{Endpoint, Pattern, Plan, RequestExtras, Target};
+use super::plan::{Endpoint, Pattern, Plan, RequestExtras};
 use super::usage::{UsageError, refuse};
 
 /// The placeholder in a URL for the connection's number.
@@ -12,11 +12,9 @@ pub(super) const CONNECTION: &str = "{connection}";
 impl Plan {
     /// Whether connections ask with requests of their own.
     pub(crate) fn is_personal(&self) -> bool {
-        let path = match &self.target {
-            Target::Embedded { .. } => false,
-            Target::Url(endpoint) => endpoint.path.contains(CONNECTION),
-        };
-        path || self.request.headers.iter().any(|(_, value)| value.is_personal())
+        let mut urls = self.target.endpoints().iter();
+        urls.any(|endpoint| endpoint.path.contains(CONNECTION))
+            || self.request.headers.iter().any(|(_, value)| value.is_personal())
     }
 }
 

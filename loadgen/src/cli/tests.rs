@@ -95,7 +95,7 @@ fn who_is_in_the_rooms() {
 fn urls() {
     let endpoint = |text: &str| match plan(text).target {
         Target::Url(endpoint) => endpoint,
-        Target::Embedded { .. } => panic!("{text}"),
+        other => panic!("{text}: {other:?}"),
     };
     let found = endpoint("ws://127.0.0.1:9001/echo?a=b");
     assert_eq!((found.host.as_str(), found.port), ("127.0.0.1", 9001));
@@ -109,6 +109,12 @@ fn urls() {
     let page = plan("ws://h/ --server-metrics http://h:9002/metrics?a=b").server_metrics.unwrap();
     assert_eq!((page.host_header().as_str(), page.path.as_str()), ("h:9002", "/metrics?a=b"));
     assert_eq!(plan("ws://[::1]:81 --source-ip ::1,::2").connections, 1000);
+    let Target::Urls(several) = plan("ws://a/x -c 2 ws://b:90/").target else { panic!("two URLs") };
+    assert_eq!(
+        several.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        ["ws://a/x", "ws://b:90/"]
+    );
+    assert_eq!(plan("ws://a ws://a").target.endpoints().len(), 2, "one URL may stand there twice");
 }
 
 #[test]
@@ -311,11 +317,21 @@ fn what_lies_just_within_the_bounds() {
 
 #[test]
 fn bad_lines_with_spaces_in_them() {
-    let refused: [(&[&str], &[&str]); 13] = [
+    let refused: [(&[&str], &[&str]); 17] = [
         (&[""], &["no scheme"]),
         (&["ws://a b/"], &["'ws://a b/'"]),
         (&["--source-ip", "::1"], &["::1", "different address families"]),
         (&["ws://127.0.0.1/", "--source-ip", "::1"], &["server's family"]),
+        (
+            &["ws://127.0.0.1", "ws://[::1]", "--source-ip", "::1"],
+            &["both address families", "URLs of one family"],
+        ),
+        (&["ws://a", "ws://b", "ws://c", "-c", "2"], &["3 URLs with 2 conn", "--connections 3"]),
+        (
+            &["ws://a", "ws://b", "--mode", "broadcast", "-R", "1"],
+            &["2 URLs with --rooms 1", "a room lives on one server", "use --rooms 2 or more"],
+        ),
+        (&["ws://a", "b:9001"], &["URL 'b:9001'", "it has no scheme"]),
         (&["-H", "no colon"], &["'no colon'", "-H 'NAME: VALUE'"]),
         (&["-H", "a b: c"], &["'a b: c'", "not a token"]),
         (&["-H", "a: b\r\nc: d"], &["\\r\\n", "one line"]),

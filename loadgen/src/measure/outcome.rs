@@ -15,6 +15,8 @@ use crate::nanos;
 pub struct Outcome {
     /// The server's address as the report names it, such as `ws://127.0.0.1:9001/`.
     pub target: String,
+    /// The servers one by one; empty in a file from before they were counted so.
+    pub servers: Vec<ServerTally>,
     /// Whether the server ran inside the generator.
     pub embedded: bool,
     /// Whether both ends were on one machine: no network was measured.
@@ -80,6 +82,33 @@ impl Outcome {
         let seconds = self.phases.measure.as_secs_f64();
         let sent = self.tally.sent.saturating_sub(self.tally.carried);
         if seconds > 0.0 { sent as f64 / seconds } else { 0.0 }
+    }
+}
+
+/// What became of one server's connections in the whole run.
+#[derive(Clone, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ServerTally {
+    /// The URL as it was given, or the address of the server inside.
+    pub url: String,
+    /// Connections that were to be its.
+    pub requested: u64,
+    /// Those whose 101 was checked.
+    pub established: u64,
+    /// Those that never got there.
+    pub failed: u64,
+    /// Ends of established ones that the generator had not asked for.
+    pub closed_early: u64,
+}
+
+impl ServerTally {
+    /// Adds another machine's connections to the same server.
+    pub fn merge(&mut self, other: &Self) {
+        let Self { url: _, requested, established, failed, closed_early } = other;
+        self.requested += requested;
+        self.established += established;
+        self.failed += failed;
+        self.closed_early += closed_early;
     }
 }
 

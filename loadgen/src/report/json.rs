@@ -16,7 +16,7 @@ use super::{Finished, table};
 use crate::cli::plan::{Mode, Pace, Plan};
 use crate::find::{Answer, Interval, Limit, Point, Row, Usl};
 use crate::judge::Verdict;
-use crate::measure::{Kind, Outcome, Summary, Tally};
+use crate::measure::{Kind, Outcome, ServerTally, Summary, Tally};
 use crate::slo::Held;
 
 /// Name and version of the schema.
@@ -29,7 +29,10 @@ struct Document<'a> {
     verdict_reasons: &'a [String],
     /// The objectives; empty if there are none.
     slo: &'a [Held],
+    /// All its servers' URLs, with commas between them.
     target: &'a str,
+    /// Each server and its connections.
+    targets: &'a [ServerTally],
     embedded: bool,
     loopback: bool,
     mode: &'static str,
@@ -231,6 +234,7 @@ fn document(finished: Finished<'_>) -> Document<'_> {
         verdict_reasons: &judgement.reasons,
         slo: held,
         target: &outcome.target,
+        targets: &outcome.servers,
         embedded: outcome.embedded,
         loopback: outcome.loopback,
         mode: match plan.mode {

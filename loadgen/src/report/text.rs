@@ -49,6 +49,7 @@ pub(super) fn report(finished: Finished<'_>, style: Style) -> String {
     objectives(finished.held, &mut page);
     page.blank();
     page.line("target", &target(outcome));
+    servers(outcome, &mut page);
     page.line("load", &load(plan, outcome));
     if outcome.loopback {
         page.aside("loopback: both ends on one machine; no network capacity was measured");
@@ -131,6 +132,22 @@ fn verdict(finished: Finished<'_>, page: &mut Page) {
     page.line("verdict", &text);
     for reason in &judgement.reasons {
         page.line("", &format!("- {reason}"));
+    }
+}
+
+/// Which server had which connections, if there are several.
+fn servers(outcome: &Outcome, page: &mut Page) {
+    for server in outcome.servers.iter().filter(|_| outcome.servers.len() > 1) {
+        let mut text = format!(
+            "{}: {} of {} connections",
+            server.url,
+            grouped(server.established),
+            grouped(server.requested)
+        );
+        if server.closed_early > 0 {
+            text += &format!(", {} closed early", grouped(server.closed_early));
+        }
+        page.aside(&text);
     }
 }
 

@@ -1,6 +1,6 @@
 //! The main thread's way through the phases: connect, warm up, measure, drain, close.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
@@ -8,17 +8,17 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::fleet::Fleet;
 use super::{RunError, add_up};
-use crate::cli::plan::{Mode, Pace, Plan, Target};
+use crate::cli::plan::{Endpoint, Mode, Pace, Plan, Target};
 use crate::cost::{Subject, Watch};
 use crate::human::decimal;
-use crate::measure::{Outcome, PhaseResult, Phases, Tally};
+use crate::measure::{Outcome, PhaseResult, Phases, ServerTally, Tally};
 use crate::payload;
 use crate::progress::{Board, LiveCell, Progress, Shown, Stage};
 use crate::prometheus::{Exporter, Port};
 use crate::schedule::Nanos;
 use crate::sources;
 use crate::target;
-use crate::workload::{self, Harvest, Mail, Notice, Route, Step, Task, Times};
+use crate::workload::{self, Destination, Harvest, Mail, Notice, Route, Step, Task, Times};
 
 /// How often the main thread looks at the shards.
 const LOOK: Duration = Duration::from_millis(2);
@@ -41,7 +41,8 @@ const CLOSES_PER_SECOND: f64 = 5_000.0;
 pub(super) struct Lead<'a> {
     pub(super) plan: &'a Plan,
     pub(super) task: Arc<Task>,
-    pub(super) to: SocketAddr,
+    /// The servers' addresses in the plan's order, at least one.
+    pub(super) to: Vec<SocketAddr>,
     pub(super) notes: Vec<String>,
     pub(super) fleet: Fleet,
     /// When the measured window began.
@@ -57,11 +58,12 @@ impl Lead<'_> {
         cells: Arc<[LiveCell]>,
         prometheus: Option<Port>,
     ) -> Result<Outcome, RunError> {
-        let sources = sources::choose(&self.plan.sources, self.to, self.plan.connections)?;
+        let sources = sources::for_servers(self.plan, &self.to)?;
         self.note_sources(&sources);
+        self.note_cost();
         let subject = match self.plan.target {
             Target::Embedded { .. } => Some(Subject::Embedded),
-            Target::Url(_) => {
+            Target::Url(_) | Target::Urls(_) => {
                 let page = self.plan.server_metrics.clone().map(Subject::Page);
                 page.or(self.plan.server_pid.map(Subject::Process))
             }
@@ -106,17 +108,29 @@ impl Lead<'_> {
         Ok(self.outcome(harvests, watch, phases))
     }
 
-    fn note_sources(&mut self, sources: &[Option<std::net::IpAddr>]) {
-        if let [Some(first), .., Some(last)] = sources {
-            let note = format!("connecting from {} addresses, {first} to {last}", sources.len());
+    fn note_sources(&mut self, sources: &[Vec<Option<IpAddr>>]) {
+        let Some(most) = sources.iter().max_by_key(|sources| sources.len()) else { return };
+        if let [Some(first), .., Some(last)] = most[..] {
+            let note = format!("connecting from {} addresses, {first} to {last}", most.len());
             self.notes.push(note);
         }
         let ports = sources::local_ports().len() as u32;
-        let each = self.plan.connections.div_ceil(sources.len() as u32);
+        let each = sources::crowd(self.plan, &self.to, sources);
         if each > ports / 4 * 3 {
             self.notes.push(format!(
                 "{each} connections from each source address, which has {ports} ports: connecting \
                  is slow when ports are scarce; more --source-ip help"
+            ));
+        }
+    }
+
+    /// One process or page tells of one server only.
+    fn note_cost(&mut self) {
+        let (all, plan) = (self.to.len(), self.plan);
+        if all > 1 && (plan.server_pid.is_some() || plan.server_metrics.is_some()) {
+            self.notes.push(format!(
+                "the server's cost is that of one process, of {all} servers: its CPU per message \
+                 counts the messages of all"
             ));
         }
     }
@@ -136,14 +150,11 @@ impl Lead<'_> {
     }
 
     /// Until every connection is established or given up.
-    fn connect(&mut self, sources: Vec<Option<std::net::IpAddr>>) -> Result<(), RunError> {
+    fn connect(&mut self, sources: Vec<Vec<Option<IpAddr>>>) -> Result<(), RunError> {
         let start = self.task.nanos(Instant::now() + HEAD_START);
-        let host = match &self.plan.target {
-            Target::Url(endpoint) => endpoint.host_header(),
-            Target::Embedded { .. } => self.to.to_string(),
-        };
-        workload::upgrade(self.plan, &host, 0).request().check()?;
-        let route = Arc::new(Route { to: self.to, host, sources, start });
+        let servers = self.destinations(sources)?;
+        let several = servers.len() > 1;
+        let route = Arc::new(Route { servers, start });
         self.tell_all(&Mail::Dial(route));
         let all = self.plan.connections;
         let (mut established, mut changed, mut gave_up) = (0, Instant::now(), false);
@@ -164,7 +175,9 @@ impl Lead<'_> {
                 continue;
             }
             let since = *first_failure.get_or_insert(now);
-            let hopeless = failed >= HOPELESS.min(all) || now - since > HOPELESS_AFTER;
+            // Of several servers the dead ones may be the faster to say so.
+            let enough = if several { all } else { HOPELESS.min(all) };
+            let hopeless = failed >= enough || now - since > HOPELESS_AFTER;
             if established == 0 && hopeless {
                 return Err(self.nothing_connected());
             }
@@ -183,14 +196,41 @@ impl Lead<'_> {
     fn nothing_connected(&self) -> RunError {
         let cause = self.board().iter().find_map(|notice| notice.failure.get().cloned());
         let cause = cause.unwrap_or_else(|| "no connection was tried".to_owned());
-        RunError::NothingConnected { target: self.name(), address: self.to, cause }
+        let address = listed(&self.to);
+        RunError::NothingConnected { target: self.name(), address, cause }
     }
 
     fn name(&self) -> String {
-        match &self.plan.target {
-            Target::Url(endpoint) => endpoint.to_string(),
-            Target::Embedded { .. } => format!("ws://{}{}", self.to, self.plan.path(0)),
+        match self.plan.target.endpoints() {
+            [] => format!("ws://{}{}", listed(&self.to), self.plan.path(0)),
+            endpoints => listed(endpoints),
         }
+    }
+
+    fn destinations(
+        &self,
+        sources: Vec<Vec<Option<IpAddr>>>,
+    ) -> Result<Vec<Destination>, RunError> {
+        let endpoints = self.plan.target.endpoints();
+        let mut servers = Vec::new();
+        // The first connections go one to each server.
+        for (first, (to, sources)) in (0..).zip(self.to.iter().zip(sources)) {
+            let endpoint = endpoints.get(first as usize);
+            let host = endpoint.map_or_else(|| to.to_string(), Endpoint::host_header);
+            workload::upgrade(self.plan, &host, first).request().check()?;
+            servers.push(Destination { to: *to, host, sources });
+        }
+        Ok(servers)
+    }
+
+    /// What became of each server's connections.
+    fn servers(&self) -> Vec<ServerTally> {
+        let endpoints = self.plan.target.endpoints();
+        let url = |at: usize| endpoints.get(at).map_or_else(|| self.name(), ToString::to_string);
+        let counts = (0..).zip(&self.task.servers);
+        counts
+            .map(|(at, count)| count.tally(url(at), self.plan.connections_to(at as u32)))
+            .collect()
     }
 
     fn times(&self) -> Times {
@@ -248,8 +288,9 @@ impl Lead<'_> {
         self.notes.extend(notes);
         Outcome {
             target: self.name(),
+            servers: self.servers(),
             embedded: matches!(self.plan.target, Target::Embedded { .. }),
-            loopback: target::is_this_machine(self.to),
+            loopback: self.to.iter().all(|to| target::is_this_machine(*to)),
             began: self.began,
             rate_requested: self.plan.mean_rate(),
             phase_results: PhaseResult::of(self.plan, &sum.tally, &sum.timeline, phases.measure),
@@ -323,4 +364,9 @@ impl Lead<'_> {
             }
         }
     }
+}
+
+/// Several of a kind in one line.
+fn listed(things: &[impl ToString]) -> String {
+    things.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }

@@ -4,19 +4,11 @@ use plimsoll::conn::Kind;
 
 use super::Workload;
 use super::task::Task;
-use crate::cli::plan::{self, Mode, Plan};
+use crate::cli::plan::{self, Mode};
 use crate::heard::{Delivery, Heard, Spans};
 use crate::measure::{BroadcastTally, Kind as Latency};
 use crate::payload::Stamp;
 use crate::schedule::Nanos;
-
-/// Rooms of a plan; 1 when it has none.
-pub(super) fn rooms_of(plan: &Plan) -> u32 {
-    match plan.mode {
-        Mode::Broadcast(rooms) => rooms.rooms.max(1),
-        Mode::Echo | Mode::Idle => 1,
-    }
-}
 
 /// One shard's part in the rooms.
 #[derive(Debug)]

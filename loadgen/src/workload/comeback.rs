@@ -61,13 +61,14 @@ impl Workload {
         let link = &mut self.links[local as usize];
         self.arena.remove(link.current);
         (link.current, link.status, link.id) = (NIL, Status::Away, None);
+        let text = self.at_server(local, text);
         let Some(life) = &mut self.life else { return };
         life.openings -= 1;
         let storm = match life.absences[local as usize].why {
             Some(Why::Storm(storm)) => Some(storm),
             _ => None,
         };
-        self.tally.life.error(storm, text);
+        self.tally.life.error(storm, &text);
         if self.step <= Step::Running {
             life.again(local, now);
         }

@@ -1,12 +1,10 @@
 //! Connections begin and end: the ramp, the openings in flight, the closes.
 
-use std::net::{IpAddr, SocketAddr};
-use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
-use plimsoll::conn::{ConnectFault, End, Upgrade};
+use plimsoll::conn::{ConnectFault, End};
 use plimsoll::shard::net::Net;
 use plimsoll::shard::{Dial, Peers};
 use plimsoll::wire::close::CloseCode;
@@ -14,8 +12,8 @@ use plimsoll::wire::close::CloseCode;
 use super::Workload;
 use super::cause::{cause, closing_cause, opening_cause};
 use super::link::{Local, Status};
-use super::task::{Route, Step};
-use crate::cli::Plan;
+use super::route::{Route, connect_failed};
+use super::task::Step;
 use crate::inflight::{Entry, NIL};
 use crate::measure::{Kind, Phase};
 use crate::schedule::{Gap, Nanos};
@@ -40,31 +38,6 @@ pub(super) struct Dialing {
     gap: Option<Gap>,
     next: u32,
     in_flight: u32,
-}
-
-/// What connection `global` asks for.
-pub(crate) fn upgrade(plan: &Plan, host: &str, global: u32) -> Upgrade {
-    let fields = plan.request.headers.iter();
-    Upgrade {
-        host: host.to_owned(),
-        target: plan.path(global),
-        origin: plan.request.origin.clone(),
-        protocols: plan.request.subprotocols.clone(),
-        headers: fields.map(|(name, value)| (name.clone(), value.fill(global))).collect(),
-    }
-}
-
-/// A connect that failed at once, with both its ends where they matter.
-fn connect_failed(fault: ConnectFault, from: Option<IpAddr>, to: SocketAddr) -> String {
-    match (fault, from) {
-        (ConnectFault::NoLocalPort, Some(from)) => {
-            format!("no local port left for {from} -> {to}: add --source-ip")
-        }
-        (ConnectFault::NoLocalPort, None) => {
-            format!("no local port left for connections to {to}: add --source-ip")
-        }
-        _ => fault.to_string(),
-    }
 }
 
 impl Workload {
@@ -116,14 +89,16 @@ impl Workload {
         now: Nanos,
     ) {
         let global = self.task.global(self.shard, local);
-        let upgrade = self.upgrade(global, route);
-        let from = route.sources[global as usize % route.sources.len()];
+        let (server, number) = self.task.plan.place(global);
+        let server = &route.servers[server as usize];
+        let upgrade = self.upgrade(global, &server.host);
+        let from = server.sources[number as usize % server.sources.len()];
         // The clock is read for each: a batch of connects takes longer than one handshake.
         let begun = self.task.nanos(Instant::now());
         let link = &mut self.links[local as usize];
         link.status = Status::Opening;
         link.current = self.arena.insert(Entry::begun(begun));
-        let dial = Dial { to: route.to, from, upgrade };
+        let dial = Dial { to: server.to, from, upgrade };
         match peers.connect(dial, Local(local)) {
             Ok(id) => {
                 self.links[local as usize].id = Some(id);
@@ -134,10 +109,10 @@ impl Workload {
                 }
             }
             Err((_, fault)) if self.absence(local).is_some() => {
-                self.not_back(local, &connect_failed(fault, from, route.to), now);
+                self.not_back(local, &connect_failed(fault, from, server.to), now);
             }
             Err((_, fault)) => {
-                let text = connect_failed(fault, from, route.to);
+                let text = connect_failed(fault, from, server.to);
                 // Each further search for a port would take as long as this one and find as little.
                 if fault == ConnectFault::NoLocalPort {
                     self.skip_the_rest(&text);
@@ -145,21 +120,6 @@ impl Workload {
                 self.never_opened(local, &text);
             }
         }
-    }
-
-    /// The request of a connection: its own, or one for each room, made when first used.
-    fn upgrade(&mut self, global: u32, route: &Route) -> Rc<Upgrade> {
-        let plan = &self.task.plan;
-        if self.personal {
-            return Rc::new(upgrade(plan, &route.host, global));
-        }
-        let rooms = super::broadcast::rooms_of(plan);
-        let room = (global % rooms) as usize;
-        if self.upgrades.len() <= room {
-            self.upgrades.resize(room + 1, None);
-        }
-        let make = || Rc::new(upgrade(plan, &route.host, global));
-        Rc::clone(self.upgrades[room].get_or_insert_with(make))
     }
 
     pub(super) fn tcp_is_there(&mut self, local: u32, now: Nanos) {
@@ -188,6 +148,7 @@ impl Workload {
         self.tally.established += u64::from(aside);
         self.step_back(aside);
         self.tally.established += 1;
+        self.established_at_server(local);
         self.cell().connected.add(1);
         self.notice().established.store(self.tally.established as u32, Relaxed);
         self.await_beat(local, now);
@@ -235,7 +196,7 @@ impl Workload {
         self.arena.remove(link.current);
         link.current = NIL;
         link.status = Status::Gone;
-        self.failed(text, 1);
+        self.failed(&self.at_server(local, text), 1);
         self.place_is_free();
     }
 
@@ -296,7 +257,9 @@ impl Workload {
             }
             Status::Open | Status::Leaving => {
                 self.tally.closed_early += 1;
-                self.tally.error(&format!("closed early: {}", cause(end)));
+                self.closed_early_at_server(local);
+                let text = format!("closed early: {}", cause(end));
+                self.tally.error(&self.at_server(local, &text));
                 self.cell().failed.add(1);
                 self.forget(local, now);
                 if self.lost(local, now) {

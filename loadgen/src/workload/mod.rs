@@ -17,6 +17,7 @@ mod link;
 mod phases;
 mod reply;
 mod retry;
+mod route;
 mod send;
 mod slow;
 mod storm;
@@ -42,17 +43,17 @@ use crate::schedule::{Nanos, Schedule};
 pub(crate) use broadcast::RoomCounts;
 use broadcast::Rooms;
 use dial::Dialing;
-pub(crate) use dial::upgrade;
 use join::Dialect;
 use life::Life;
 use link::Link;
 pub(crate) use link::Local;
 use phases::Stretches;
+pub(crate) use route::{Destination, Route, upgrade};
 use slow::Slow;
 use task::Leaving;
 #[cfg(test)]
 pub(crate) use task::tests;
-pub(crate) use task::{Mail, Notice, Route, Step, Task, Times};
+pub(crate) use task::{Mail, Notice, Step, Task, Times};
 
 /// What a plan means for each send of any phase, worked out once.
 #[derive(Debug)]

@@ -1,10 +1,10 @@
 //! What all shards of a run share, what the main thread tells them, and what they tell it.
 
-use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use super::route::{Route, ServerCount};
 use super::storm::Settled;
 use crate::cli::plan::{Mode, PhasePlan, Plan};
 use crate::schedule::Nanos;
@@ -22,6 +22,8 @@ pub(crate) struct Task {
     pub(crate) epoch_ms: u64,
     /// One for each shard.
     pub(crate) board: Box<[Notice]>,
+    /// One for each server of the plan.
+    pub(crate) servers: Box<[ServerCount]>,
     /// One for each storm of the plan.
     pub(crate) settled: Settled,
 }
@@ -31,6 +33,7 @@ impl Task {
         let board = (0..shards).map(|_| Notice::default()).collect();
         let epoch = Instant::now().checked_sub(Duration::from_millis(1));
         let settled = plan.life.storms.iter().map(|_| AtomicU64::new(0)).collect();
+        let servers = (0..plan.servers()).map(|_| ServerCount::default()).collect();
         let phases = plan.all_phases().into_owned().into();
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let epoch_ms = since.as_millis() as u64;
@@ -41,6 +44,7 @@ impl Task {
             epoch_ms,
             epoch: epoch.unwrap_or_else(Instant::now),
             board,
+            servers,
             settled,
         }
     }
@@ -196,17 +200,6 @@ pub(crate) enum Mail {
     Cut { to: Nanos, until: Nanos },
     /// Close all connections.
     Close,
-}
-
-/// Where to connect, and from when on.
-#[derive(Clone, Debug)]
-pub(crate) struct Route {
-    pub(crate) to: SocketAddr,
-    /// `Host` field.
-    pub(crate) host: String,
-    /// Connection `i` starts from address `i % sources.len()`.
-    pub(crate) sources: Vec<Option<IpAddr>>,
-    pub(crate) start: Nanos,
 }
 
 /// The run's instants, the same for all shards, and who takes part.

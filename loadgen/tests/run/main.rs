@@ -10,6 +10,7 @@ mod raw;
 mod rooms;
 mod server;
 mod stalls;
+mod urls;
 mod words;
 
 use std::net::SocketAddr;
