@@ -75,8 +75,9 @@ fn a_dead_server_is_named_and_the_others_work() {
     let tally = &outcome.tally;
     assert_eq!((tally.established, tally.failed), (100, 100));
     assert_eq!(established(&outcome), [(&*first, 100, 0, 100), (&*second, 100, 100, 0)]);
-    let causes: Vec<_> = tally.errors.iter().collect();
-    assert_eq!(causes, [(&format!("{dead} connection refused"), &100)]);
+    let (cause, count) = tally.errors.iter().next().unwrap();
+    assert!(cause.starts_with(&format!("{dead} connection refused")), "{:?}", tally.errors);
+    assert_eq!((*count, tally.errors.len()), (100, 1));
     assert_eq!((tally.due, tally.received), (100, 100));
 }
 
