@@ -35,14 +35,14 @@ pub(super) fn shared(target: &Target, mode: Mode, connections: u32) -> Result<()
         return refuse(
             format!("{urls} URLs with --rooms {}", rooms.rooms),
             "a room lives on one server, so some would have none",
-            &format!("use --rooms {urls} or more, or fewer URLs"),
+            format!("use --rooms {urls} or more, or fewer URLs"),
         );
     }
     if (connections as usize) < urls {
         return refuse(
             format!("{urls} URLs with {connections} connections"),
             "some servers would have no connection",
-            &format!("use --connections {urls} or more, or fewer URLs"),
+            format!("use --connections {urls} or more, or fewer URLs"),
         );
     }
     Ok(())

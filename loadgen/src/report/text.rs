@@ -138,15 +138,16 @@ fn verdict(finished: Finished<'_>, page: &mut Page) {
 /// Which server had which connections, if there are several.
 fn servers(outcome: &Outcome, page: &mut Page) {
     for server in outcome.servers.iter().filter(|_| outcome.servers.len() > 1) {
-        let mut text = format!(
-            "{}: {} of {} connections",
+        let early = match server.closed_early {
+            0 => String::new(),
+            early => format!(", {} closed early", grouped(early)),
+        };
+        let text = format!(
+            "{}: {} of {} connections{early}",
             server.url,
             grouped(server.established),
             grouped(server.requested)
         );
-        if server.closed_early > 0 {
-            text += &format!(", {} closed early", grouped(server.closed_early));
-        }
         page.aside(&text);
     }
 }
