@@ -1,6 +1,7 @@
 //! The report for people: the verdict first, then what was asked for against what was achieved.
 
 mod server;
+mod target;
 
 use std::time::Duration;
 
@@ -48,8 +49,7 @@ pub(super) fn report(finished: Finished<'_>, style: Style) -> String {
     verdict(finished, &mut page);
     objectives(finished.held, &mut page);
     page.blank();
-    page.line("target", &target(outcome));
-    servers(outcome, &mut page);
+    target::lines(outcome, &mut page);
     page.line("load", &load(plan, outcome));
     if outcome.loopback {
         page.aside("loopback: both ends on one machine; no network capacity was measured");
@@ -133,28 +133,6 @@ fn verdict(finished: Finished<'_>, page: &mut Page) {
     for reason in &judgement.reasons {
         page.line("", &format!("- {reason}"));
     }
-}
-
-/// Which server had which connections, if there are several.
-fn servers(outcome: &Outcome, page: &mut Page) {
-    for server in outcome.servers.iter().filter(|_| outcome.servers.len() > 1) {
-        let early = match server.closed_early {
-            0 => String::new(),
-            early => format!(", {} closed early", grouped(early)),
-        };
-        let text = format!(
-            "{}: {} of {} connections{early}",
-            server.url,
-            grouped(server.established),
-            grouped(server.requested)
-        );
-        page.aside(&text);
-    }
-}
-
-fn target(outcome: &Outcome) -> String {
-    let embedded = if outcome.embedded { " (a server inside this process)" } else { "" };
-    format!("{}{embedded}", outcome.target)
 }
 
 /// What was asked for.
