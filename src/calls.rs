@@ -22,6 +22,10 @@ pub fn home(channel: &str, shards: usize) -> usize {
     ((hash ^ (hash >> 32)) % shards as u64) as usize
 }
 
+/// How a connection ends that is closed with no code of the asker's own: by Centrifugo's table its
+/// client does not come back by itself.
+pub const FORCED: (u16, &str) = (3503, "force disconnect");
+
 /// One question to one shard.
 #[derive(Debug)]
 pub struct Call {

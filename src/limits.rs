@@ -140,6 +140,13 @@ pub const HISTORY_MEMORY: usize = 256 << 20;
 /// Publications in one answer about history, as Centrifugo has it.
 pub const HISTORY_ANSWER: usize = 300;
 
+/// Bytes of publications in one answer, or of one answer about presence. A history is cut there,
+/// after one publication at least; a member that missed more is told that it has not recovered.
+pub const ANSWER_BYTES: usize = 1 << 20;
+
+/// Questions about rooms that one client may have without an answer; its next one waits.
+pub const QUESTIONS: u16 = 16;
+
 /// Rooms that nobody is in and whose position one shard keeps; past it the oldest is forgotten.
 pub const IDLE_ROOMS: usize = 100_000;
 

@@ -81,8 +81,9 @@ pub struct Namespace {
     pub force_recovery: bool,
     /// What becomes of a slow member.
     pub slow: Slow,
-    /// Publications that one connection may send to the namespace's rooms in a second in the mean;
-    /// 0 is any number. A second's worth may come at once.
+    /// Publications that one connection may send in a second in the mean, if it sends them to the
+    /// namespace's rooms; 0 is any number. A second's worth may come at once. A connection has one
+    /// account: what it sends to other namespaces with a rate counts too.
     pub publish_rate: u32,
 }
 
@@ -131,27 +132,35 @@ impl Namespace {
         if channel.starts_with(PRIVATE) {
             return false;
         }
-        if self.allow_user_limited_channels
-            && let Some((_, users)) = channel.rsplit_once(USERS)
-        {
-            return !user.is_empty() && users.split(',').any(|one| one == user);
-        }
-        self.subscribe.lets(user, false)
+        self.names(channel, user).unwrap_or_else(|| self.subscribe.lets(user, false))
+    }
+
+    /// Whether a channel that is limited to users names this one; `None` if it is not limited.
+    fn names(&self, channel: &str, user: &str) -> Option<bool> {
+        let (_, users) = channel.rsplit_once(USERS).filter(|_| self.allow_user_limited_channels)?;
+        Some(!user.is_empty() && users.split(',').any(|one| one == user))
+    }
+
+    /// Whether a channel is nobody's in particular, or this user's: what stays out of reach for
+    /// those who may not subscribe, whatever the namespace allows.
+    fn is_open_to(&self, channel: &str, user: &str, subscribed: bool) -> bool {
+        let mine = || !channel.starts_with(PRIVATE) && self.names(channel, user).unwrap_or(true);
+        subscribed || mine()
     }
 
     /// Whether a user may publish.
-    pub fn may_publish(&self, user: &str, subscribed: bool) -> bool {
-        self.publish.lets(user, subscribed)
+    pub fn may_publish(&self, channel: &str, user: &str, subscribed: bool) -> bool {
+        self.is_open_to(channel, user, subscribed) && self.publish.lets(user, subscribed)
     }
 
     /// Whether a user may read the history.
-    pub fn may_read_history(&self, user: &str, subscribed: bool) -> bool {
-        self.history.lets(user, subscribed)
+    pub fn may_read_history(&self, channel: &str, user: &str, subscribed: bool) -> bool {
+        self.is_open_to(channel, user, subscribed) && self.history.lets(user, subscribed)
     }
 
     /// Whether a user may see who is present.
-    pub fn may_see_presence(&self, user: &str, subscribed: bool) -> bool {
-        self.presence_for.lets(user, subscribed)
+    pub fn may_see_presence(&self, channel: &str, user: &str, subscribed: bool) -> bool {
+        self.is_open_to(channel, user, subscribed) && self.presence_for.lets(user, subscribed)
     }
 }
 
@@ -197,15 +206,36 @@ mod tests {
         let closed = Namespace::default();
         assert!(closed.may_subscribe("news", "ann") && !closed.may_subscribe("news", ""));
         assert!(!closed.may_subscribe("$news", "ann"), "a private channel takes a token");
-        assert!(closed.may_publish("", true), "whoever was let in may speak");
-        assert!(!closed.may_publish("", false) && !closed.may_see_presence("", false));
+        assert!(closed.may_publish("news", "", true), "whoever was let in may speak");
+        assert!(!closed.may_publish("news", "", false));
+        assert!(!closed.may_see_presence("news", "", false));
         let open = Namespace::open();
-        assert!(open.may_subscribe("news", "") && open.may_read_history("", false));
+        assert!(open.may_subscribe("news", "") && open.may_read_history("news", "", false));
         let limited = Namespace { allow_user_limited_channels: true, ..Namespace::open() };
         assert!(limited.may_subscribe("talk#ann,bob", "bob"));
         assert!(!limited.may_subscribe("talk#ann,bob", "eve"));
         assert!(!limited.may_subscribe("talk#", ""));
         assert!(open.may_subscribe("talk#ann", "eve"), "a plain name where nobody asked for more");
+    }
+
+    #[test]
+    fn who_may_not_subscribe_has_no_other_way_in() {
+        let limited = Namespace { allow_user_limited_channels: true, ..Namespace::open() };
+        for (channel, user, subscribed, may) in [
+            ("$news", "ann", false, false),
+            ("$news", "ann", true, true),
+            ("$talk#ann", "ann", false, false),
+            ("talk#ann", "ann", false, true),
+            ("talk#ann", "eve", false, false),
+            ("talk#ann", "", false, false),
+            ("talk#ann", "eve", true, true),
+            ("talk", "eve", false, true),
+        ] {
+            let what = format!("{channel} {user} {subscribed}");
+            assert_eq!(limited.may_publish(channel, user, subscribed), may, "{what}");
+            assert_eq!(limited.may_read_history(channel, user, subscribed), may, "{what}");
+            assert_eq!(limited.may_see_presence(channel, user, subscribed), may, "{what}");
+        }
     }
 
     #[test]

@@ -51,6 +51,7 @@ use crate::conn::Tick;
 use crate::limits;
 use crate::shard::slab::Slab;
 use crate::shard::wheel::Wheel;
+use crate::wire::close::CloseCode;
 use client::{Client, Sub};
 use clock::Clock;
 use home::Home;
@@ -340,9 +341,19 @@ impl<I: Copy + PartialEq> Rooms<I> {
 
     /// Closes a client's connection, once it was told what it was to be told.
     fn close<S>(&mut self, key: Key, bye: Bye, reach: &mut impl Reach<I, S>) {
+        self.close_with(key, bye.0, bye.1, reach);
+    }
+
+    fn close_with<S>(
+        &mut self,
+        key: Key,
+        code: CloseCode,
+        reason: &str,
+        reach: &mut impl Reach<I, S>,
+    ) {
         self.flush(reach);
         if let Some(conn) = self.clients.get_mut(key).and_then(|client| client.conn) {
-            reach.close(conn, bye.0, bye.1);
+            reach.close(conn, code, reason);
         }
     }
 

@@ -23,6 +23,7 @@ pub(super) fn settings(config: &Config) -> Result<Option<RoomsSettings>, ConfigE
         verifier: verifier.map(Arc::new),
         token_cookie: rooms.tokens.cookie.clone(),
         open: rooms.open,
+        max_pending: config.max_pending,
         ..RoomsSettings::new(namespaces)
     }))
 }
@@ -110,7 +111,10 @@ mod tests {
         let nameless = config::Namespace::default();
         let rooms = made(with_secret(vec![chat, nameless])).unwrap();
         let options = rooms.namespaces.of("chat:1").unwrap();
-        assert!(options.may_publish("ann", true) && !options.may_publish("ann", false));
+        assert!(
+            options.may_publish("chat:1", "ann", true)
+                && !options.may_publish("chat:1", "ann", false)
+        );
         assert!(!options.may_subscribe("chat:1", "ann") && !options.presence);
         assert!(!options.is_recoverable() && options.has_history());
         assert_eq!((options.slow, options.history_size), (Slow::Drop, 3));

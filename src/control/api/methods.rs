@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
 use super::fields::{Fields, Mistake};
-use crate::calls::{Answer, Ask, Denied, Load, Member, Outcome, Position, Publication};
+use crate::calls::{self, Answer, Ask, Denied, Load, Member, Outcome, Position, Publication};
 use crate::control::Facts;
 use crate::control::desk::Desk;
 use crate::limits;
@@ -15,8 +15,6 @@ use crate::limits;
 pub(super) const NAMES: &str = "publish, broadcast, subscribe, unsubscribe, disconnect, presence, \
                                 presence_stats, history, history_remove, channels, info";
 
-/// 3503 of Centrifugo's table: a client does not come back by itself.
-const FORCED: (u16, &str) = (3503, "force disconnect");
 /// Bytes of a close frame's reason (RFC 6455 5.5).
 const MAX_REASON: usize = 123;
 
@@ -193,7 +191,7 @@ async fn disconnect(mut fields: Fields, desk: &Desk) -> Done {
     let close: Option<Close> = fields.optional("disconnect", kind)?;
     let except = fields.optional("whitelist", "a list of client ids")?.unwrap_or_default();
     fields.done()?;
-    let close = close.unwrap_or(Close { code: FORCED.0, reason: FORCED.1.into() });
+    let close = close.unwrap_or(Close { code: calls::FORCED.0, reason: calls::FORCED.1.into() });
     if !(3000..=4999).contains(&close.code) {
         return Err(Failure::Mistake("disconnect.code is not from 3000 to 4999".into()));
     }

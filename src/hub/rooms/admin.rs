@@ -60,8 +60,11 @@ impl<I: Copy + PartialEq> Rooms<I> {
                 let keys = self.clients_of(&user, client.as_deref());
                 let keys = keys.into_iter().filter(|(_, id)| !except.contains(id));
                 let keys: Vec<Key> = keys.map(|(key, _)| key).collect();
+                let asked = (CloseCode(code), &*reason);
+                let forced = (Bye::FORCED.0, Bye::FORCED.1);
+                let (code, reason) = if asked.0.may_be_sent() { asked } else { forced };
                 for key in &keys {
-                    self.close_as(*key, CloseCode(code), &reason, reach);
+                    self.close_with(*key, code, reason, reach);
                 }
                 Ok(Answer::Reached(keys.len() as u64))
             }
@@ -262,21 +265,6 @@ impl<I: Copy + PartialEq> Rooms<I> {
         load.users = users.len() as u64;
         load.channels = fanout.rooms(|_| true).len() as u64;
         load
-    }
-
-    fn close_as<S>(
-        &mut self,
-        key: Key,
-        code: CloseCode,
-        reason: &str,
-        reach: &mut impl Reach<I, S>,
-    ) {
-        let Bye(forced, because) = Bye::FORCED;
-        let (code, reason) = if code.may_be_sent() { (code, reason) } else { (forced, because) };
-        self.flush(reach);
-        if let Some(conn) = self.clients.get_mut(key).and_then(|client| client.conn) {
-            reach.close(conn, code, reason);
-        }
     }
 }
 

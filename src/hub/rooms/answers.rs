@@ -14,8 +14,16 @@ impl<I: Copy + PartialEq> Rooms<I> {
         reach: &mut impl Reach<I, S>,
     ) {
         fanout.answered(cost as usize);
+        if !matches!(said, Said::Published { .. })
+            && let Some(client) = self.clients.get_mut(key)
+        {
+            client.questions -= 1;
+        }
         match said {
-            Said::Reply(reply) => self.say(key, &reply),
+            Said::Reply(reply) => {
+                self.say(key, &reply);
+                self.unstall(key);
+            }
             Said::Published { id, deliveries } => {
                 let rate = self.settings.deliveries_per_client;
                 let now = self.clock.micros();

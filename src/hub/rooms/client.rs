@@ -56,6 +56,8 @@ pub(super) struct Client<I> {
     pub(super) pong_by: Moment,
     /// The buffer that gathers what it is told in this turn, or [`Client::QUIET`].
     pub(super) out: u32,
+    /// Questions about rooms that have no answer yet.
+    pub(super) questions: u16,
     /// Microseconds at which what it published so far is within the rate.
     pub(super) published: u64,
     /// Likewise for the deliveries that this caused.
@@ -75,6 +77,7 @@ impl<I> Client<I> {
             ping_at: Moment::NEVER,
             pong_by: Moment::NEVER,
             out: Self::QUIET,
+            questions: 0,
             published: 0,
             delivered: 0,
         }

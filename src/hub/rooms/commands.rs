@@ -17,7 +17,7 @@ use crate::limits;
 pub(super) enum Refusal {
     Fault(Fault),
     Bye(Bye),
-    /// An earlier command about the same room has no answer yet.
+    /// An earlier command about the same room has no answer yet, or too many of them have none.
     Wait,
 }
 
@@ -111,9 +111,7 @@ impl<I: Copy + PartialEq> Rooms<I> {
     ) -> bool {
         let Some(client) = self.clients.get_mut(key) else { return true };
         // After our close frame what it asks for is nobody's.
-        if client.conn.is_none_or(|conn| reach.owed(conn).is_none()) {
-            return true;
-        }
+        let Some(owed) = client.conn.and_then(|conn| reach.owed(conn)) else { return true };
         let outcome = match (&client.phase, command.ask) {
             (Phase::Silent(_), command::Ask::Connect(ask)) => {
                 self.connect(key, command.id, ask, fanout, reach)
@@ -122,7 +120,8 @@ impl<I: Copy + PartialEq> Rooms<I> {
             (Phase::Silent(_) | Phase::Refused, _) => Err(Bye::BAD_REQUEST.into()),
             (Phase::In(who), ask) => {
                 let who = Arc::clone(who);
-                self.ask_of(key, (command.id, &who), ask, fanout, reach)
+                let room = if is_question(&ask) { self.may_ask(key, owed) } else { Ok(()) };
+                room.and_then(|()| self.ask_of(key, (command.id, &who), ask, fanout, reach))
             }
         };
         match outcome {
@@ -132,6 +131,20 @@ impl<I: Copy + PartialEq> Rooms<I> {
             Err(Refusal::Wait) => return false,
         }
         true
+    }
+
+    /// Whether something may be looked up for a client that owes so many bytes: answers are larger
+    /// than questions, and one message has a thousand of those.
+    fn may_ask(&mut self, key: Key, owed: usize) -> Result<(), Refusal> {
+        let Some(client) = self.clients.get_mut(key) else { return Ok(()) };
+        let said = self.outs.get(client.out as usize).map_or(0, |(_, text)| text.len());
+        if owed + said > self.settings.max_pending {
+            return Err(Fault::TOO_MANY.into());
+        }
+        if client.questions >= limits::QUESTIONS {
+            return Err(Refusal::Wait);
+        }
+        Ok(())
     }
 
     fn ask_of<S: Clone>(
@@ -232,7 +245,7 @@ impl<I: Copy + PartialEq> Rooms<I> {
     ) -> Result<(), Refusal> {
         let options = self.options(channel)?;
         let subscribed = self.is_member(key, channel, fanout);
-        if !options.may_publish(&who.user, subscribed) {
+        if !options.may_publish(channel, &who.user, subscribed) {
             return Err(Fault::DENIED.into());
         }
         let data = data.ok_or(Fault::BAD_REQUEST)?;
@@ -258,7 +271,7 @@ impl<I: Copy + PartialEq> Rooms<I> {
     ) -> Result<(), Refusal> {
         let options = self.options(channel)?;
         let subscribed = self.is_member(key, channel, fanout);
-        if !options.may_see_presence(&who.user, subscribed) {
+        if !options.may_see_presence(channel, &who.user, subscribed) {
             return Err(Fault::DENIED.into());
         }
         if !options.presence {
@@ -277,7 +290,7 @@ impl<I: Copy + PartialEq> Rooms<I> {
     ) -> Result<(), Refusal> {
         let options = self.options(ask.channel)?;
         let subscribed = self.is_member(key, ask.channel, fanout);
-        if !options.may_read_history(&who.user, subscribed) {
+        if !options.may_read_history(ask.channel, &who.user, subscribed) {
             return Err(Fault::DENIED.into());
         }
         if !options.has_history() {
@@ -302,6 +315,11 @@ impl<I: Copy + PartialEq> Rooms<I> {
         let data = if let What::Publish { data, .. } = &what { data.len() } else { 0 };
         let cost = (LETTER + data) as u32;
         fanout.asked(cost as usize);
+        if !matches!(what, What::Publish { .. })
+            && let Some(client) = self.clients.get_mut(client)
+        {
+            client.questions += 1;
+        }
         let from = Ticket { shard: self.shard, client, id, cost };
         let channel = match self.crowd(channel, fanout).and_then(|crowd| fanout.name(crowd)) {
             Some(name) => name,
@@ -309,4 +327,10 @@ impl<I: Copy + PartialEq> Rooms<I> {
         };
         self.ask(Ask { from, channel, what }, fanout, reach);
     }
+}
+
+/// Whether the answer may be much larger than the command.
+fn is_question(ask: &command::Ask<'_>) -> bool {
+    use command::Ask;
+    matches!(ask, Ask::Subscribe(_) | Ask::History(_) | Ask::Presence(_) | Ask::PresenceStats(_))
 }

@@ -78,7 +78,11 @@ impl History {
 
     /// The publications above an offset, if all of them are here: `top` is the offset of the last
     /// one that there was.
-    pub(super) fn after(&self, offset: u64, top: u64) -> Option<impl Iterator<Item = &[u8]>> {
+    pub(super) fn after(
+        &self,
+        offset: u64,
+        top: u64,
+    ) -> Option<impl Iterator<Item = &[u8]> + Clone> {
         let missed = top.checked_sub(offset)?;
         let skip = self.entries.len().checked_sub(usize::try_from(missed).ok()?)?;
         Some(self.entries.iter().skip(skip).map(|entry| &*entry.json))

@@ -184,7 +184,9 @@ impl Home {
         let missed = asked.and_then(|position| {
             let same = position.epoch.is_empty() || *position.epoch == *self.epoch();
             let missed = self.history.after(position.offset, self.offset).filter(|_| same)?;
-            Some((position.offset, missed))
+            // All of it in one answer, or none.
+            let fits = fitting(missed.clone()).count() == missed.clone().count();
+            fits.then_some((position.offset, missed))
         });
         if asked.is_some() && missed.is_none() && join.or_nothing {
             return Err(Fault::UNRECOVERABLE);
@@ -246,7 +248,7 @@ impl Home {
         let all = (!reverse && since.is_none()).then(|| self.history.all());
         let found = backward.into_iter().flatten();
         let found = found.chain(forward.into_iter().flatten());
-        Ok(found.chain(all.into_iter().flatten()).take(most))
+        Ok(fitting(found.chain(all.into_iter().flatten()).take(most)))
     }
 
     /// The answer to a history command.
@@ -295,7 +297,7 @@ impl Home {
             }
             out.push(b'}');
         });
-        Ok(out)
+        if out.len() > limits::ANSWER_BYTES { Err(Fault::LIMIT) } else { Ok(out) }
     }
 
     /// Clients and users here.
@@ -332,4 +334,14 @@ impl Home {
         let idle = self.idle.is_some_and(|idle| meta.is_none_or(|meta| idle.plus(meta) <= now));
         idle && !self.is_staged
     }
+}
+
+/// The first one and as many more as one answer holds.
+fn fitting<'p>(all: impl Iterator<Item = &'p [u8]>) -> impl Iterator<Item = &'p [u8]> {
+    let mut bytes = 0;
+    all.take_while(move |json| {
+        let is_first = bytes == 0;
+        bytes += json.len();
+        is_first || bytes <= limits::ANSWER_BYTES
+    })
 }

@@ -2,6 +2,7 @@
 //! protocol (version 2, JSON) has them. Several of them in one message are joined by newlines.
 
 use super::identity::Identity;
+use crate::calls;
 use crate::hub::json::{write_number, write_string};
 use crate::wire::close::CloseCode;
 
@@ -49,7 +50,7 @@ impl Bye {
     pub(super) const INVALID_TOKEN: Self = Self(CloseCode(3500), "invalid token");
     pub(super) const BAD_REQUEST: Self = Self(CloseCode(3501), "bad request");
     pub(super) const STALE: Self = Self(CloseCode(3502), "stale");
-    pub(in crate::hub) const FORCED: Self = Self(CloseCode(3503), "force disconnect");
+    pub(in crate::hub) const FORCED: Self = Self(CloseCode(calls::FORCED.0), calls::FORCED.1);
 }
 
 /// Why a member is in a room no more, though it did not ask. From 2500 on a client subscribes

@@ -26,6 +26,8 @@ pub struct RoomsSettings {
     pub connect_timeout: Duration,
     /// From the end of a token's time to the close.
     pub expired_close_delay: Duration,
+    /// Bytes that one client has not taken yet, past which nothing is looked up for it.
+    pub max_pending: usize,
     /// Channels that one connection may be subscribed to.
     pub channels_per_client: usize,
     /// Bytes of publications that all rooms of all shards keep at most.
@@ -47,6 +49,7 @@ impl RoomsSettings {
             pong_timeout: limits::PONG_TIMEOUT,
             connect_timeout: limits::CONNECT_TIMEOUT,
             expired_close_delay: limits::EXPIRED_CLOSE_DELAY,
+            max_pending: limits::MAX_PENDING,
             channels_per_client: limits::CHANNELS_PER_CLIENT,
             history_bytes: limits::HISTORY_MEMORY,
             deliveries_per_client: limits::DELIVERIES_PER_CLIENT,

@@ -309,6 +309,41 @@ fn deliveries_are_counted_against_their_publisher() {
     assert_eq!(said(&mut world, ann, publish), r#"{"id":7,"publish":{}}"#);
 }
 
+#[test]
+fn one_message_asks_for_no_more_than_its_client_may_owe() {
+    let mut world = rooms();
+    let (ann, bob) = (world.connect(0), world.connect(1));
+    let data = "x".repeat(20_000);
+    for home in [0, 1] {
+        let mut names = (0..64).map(|n| format!("c{n}"));
+        let channel = names.find(|name| calls::home(name, 2) == home);
+        let channel = channel.unwrap();
+        for _ in 0..60 {
+            let publish = format!(
+                "{{\"id\":2,\"publish\":{{\"channel\":\"{channel}\",\"data\":\"{data}\"}}}}"
+            );
+            said(&mut world, bob, &publish);
+        }
+        let ask = format!("{{\"id\":3,\"history\":{{\"channel\":\"{channel}\",\"limit\":-1}}}}\n");
+        let before = world.shards[0].1.load();
+        world.say(ann, &ask.repeat(40));
+        world.turn(0, 0);
+        assert!(world.shards[0].1.load() - before <= 16 * 256, "at most 16 letters are on the way");
+        let said = world.hear_all(ann);
+        let bytes: usize = said.iter().map(String::len).sum();
+        let most = limits::MAX_PENDING + limits::ANSWER_BYTES;
+        assert!(bytes < most + 64 * 1024, "{bytes} bytes");
+        world.settle();
+        let later = world.hear_all(ann);
+        assert_eq!(said.len() + later.len(), 40, "each has an answer");
+        let stale = r#"{"id":4,"subscribe":{"channel":"X","recover":true,"offset":0}}"#;
+        let told = world.ask(ann, &stale.replace('X', &channel));
+        assert!(told[0].contains("\"was_recovering\":true"), "{}", &told[0][..100]);
+        assert!(!told[0].contains("\"recovered\""), "1.2 MB are no answer: {}", &told[0][..100]);
+    }
+    assert!(world.sockets.closed.is_empty());
+}
+
 /// What a client must have said or done to be closed with a code.
 #[test]
 fn closes_to_the_letter() {
