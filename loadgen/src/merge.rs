@@ -343,8 +343,8 @@ mod tests {
 
     #[test]
     fn servers_are_added_one_by_one() {
-        let shared = |name| {
-            let mut one = machine(name, "", 0, 1);
+        let shared = |name, began| {
+            let mut one = machine(name, "", began, 1);
             let tally = |url: &str, established, failed| ServerTally {
                 url: url.to_owned(),
                 requested: established + failed,
@@ -355,7 +355,7 @@ mod tests {
             one.run.outcome.servers = vec![tally("ws://a/", 5, 0), tally("ws://b/", 3, 2)];
             one
         };
-        let sum = merge(&[shared("a"), shared("b")]).unwrap().unwrap();
+        let sum = merge(&[shared("a", 0), shared("b", 1)]).unwrap().unwrap();
         let counts = |server: &ServerTally| {
             (server.requested, server.established, server.failed, server.closed_early)
         };
