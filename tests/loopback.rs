@@ -416,7 +416,8 @@ fn the_admin_port_tells_health_and_numbers() {
     }
     assert!(Server::http(server.admin, "/healthz").starts_with("HTTP/1.1 200 "));
     assert!(Server::http(server.admin, "/readyz").starts_with("HTTP/1.1 200 "));
-    assert!(Server::http(server.admin, "/").starts_with("HTTP/1.1 404 "));
+    assert!(Server::http(server.admin, "/").contains("<title>Plimsoll</title>"));
+    assert!(Server::http(server.admin, "/other").starts_with("HTTP/1.1 404 "));
     eventually("the messages are counted", || {
         server.metric("plimsoll_messages_received_total", "") == 10.0
             && server.metric("plimsoll_messages_sent_total", "") == 10.0
