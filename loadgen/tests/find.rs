@@ -63,9 +63,10 @@ fn a_cap_is_found_to_a_tenth() {
 /// A full server refuses the 151st: the limit on the axis of connections.
 #[test]
 fn a_full_server_is_found() {
-    let server = Server::with_room(Manner::Echo, 150);
+    // It takes its time besides: see above.
+    let server = Server::with_room(Manner::Cap(1_000_000, Duration::from_millis(300)), 150);
     let answer = search(&format!(
-        "connections ws://{}/ -c 100 -t 1 --rate 1000 --step 500ms --warmup 0ms --drain 200ms \
+        "connections ws://{}/ -c 100 -t 1 --rate 1000 --step 500ms --warmup 0ms --drain 700ms \
          --slo established>=100% --tolerance 1% --max 1000",
         server.address
     ))
