@@ -127,7 +127,7 @@ pub struct Options {
         arg(long, env = "PLIMSOLL_API_KEY", hide_env_values = true, value_name = "KEY")
     )]
     pub api_key: Option<Secret>,
-    /// TOML file with the names of these flags, and a [[namespace]] for each kind of room
+    /// TOML file with the names of these flags, and a `[[namespace]]` for each kind of room
     #[cfg_attr(feature = "server", arg(long, env = "PLIMSOLL_CONFIG", value_name = "FILE"))]
     pub config: Option<String>,
     /// Options by namespace: from a file only.
